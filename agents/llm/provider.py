@@ -1,0 +1,55 @@
+"""The language model that the settings ask for."""
+
+from agents.llm.errors import WrongSettingError
+from agents.llm.extractive import Extractive
+from agents.llm.model import LanguageModel
+from stack.settings import LLMProvider, Settings
+
+# Chosen for many short extractions; ELEPHANTASM_LLM_MODEL overrides.
+DEFAULT_MODELS = {LLMProvider.anthropic: "claude-haiku-5-5", LLMProvider.openai: "gpt-6-luna"}
+
+# US dollars per million tokens, input and output, as published in November 2026. Only an estimate is made of them.
+PRICES = {
+    "anthropic/claude-haiku-5-5": (0.10, 0.50),
+    "anthropic/claude-sonnet-5-5": (2.00, 10.00),
+    "anthropic/claude-opus-5-5": (4.00, 20.00),
+    "openai/gpt-6-luna": (0.10, 0.50),
+}
+
+
+def provider(settings: Settings) -> LanguageModel:
+    """Does no I/O. Raises WrongSettingError if a key is missing, naming the variable that should hold it."""
+    # The client libraries take 50 to 80 MB: who does not use them does not load them.
+    if settings.llm_provider is LLMProvider.extractive:
+        return Extractive()
+    model = settings.llm_model or DEFAULT_MODELS[settings.llm_provider]
+    key, base_url, timeout_s = _key(settings), settings.llm_base_url, settings.llm_timeout_s
+    if settings.llm_provider is LLMProvider.anthropic:
+        from agents.llm.anthropic import Anthropic
+
+        return Anthropic(api_key=key, model=model, base_url=base_url, timeout_s=timeout_s)
+    from agents.llm.openai import OpenAI
+
+    return OpenAI(api_key=key, model=model, base_url=base_url, timeout_s=timeout_s)
+
+
+def cost_usd(model: str, input_tokens: int, output_tokens: int) -> float | None:
+    """An estimate, or None for a model without a known price."""
+    if model not in PRICES:
+        return None
+    per_input, per_output = PRICES[model]
+    return (input_tokens * per_input + output_tokens * per_output) / 1_000_000
+
+
+def _key(settings: Settings) -> str:
+    secret = settings.anthropic_api_key if settings.llm_provider is LLMProvider.anthropic else settings.openai_api_key
+    if secret is not None and secret.get_secret_value():
+        return secret.get_secret_value()
+    # Servers of one's own seldom ask for a key, but the clients insist on having one.
+    if settings.llm_base_url:
+        return "none"
+    variable = f"ELEPHANTASM_{settings.llm_provider.upper()}_API_KEY"
+    raise WrongSettingError(
+        f"{variable} is not set, and ELEPHANTASM_LLM_PROVIDER={settings.llm_provider} needs it; "
+        "ELEPHANTASM_LLM_PROVIDER=extractive works without a key"
+    )

@@ -1,0 +1,68 @@
+"""Slow work on a stream of batches: many keys at once, each key in order, a batch acknowledged when all of it is done.
+
+Faust's own `concurrency` commits past events in flight and loses them in a crash (docs/decisions/0003-lossless-consumer.md).
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger()
+
+
+class OrderedPool:
+    """`work(record)` is done when its output is delivered. At most `calls` run at once, of at most `batches` batches.
+
+    When partitions are revoked, what has not begun is void and nothing of it is acknowledged; what runs goes on, and its
+    outputs are recognised by their derived ids. An exception in `work` ends the process un-acknowledged.
+    """
+
+    def __init__(self, work: Callable[[Any], Awaitable[None]], calls: int, batches: int = 8) -> None:
+        self.work = work
+        self.calls, self.batches = asyncio.Semaphore(calls), asyncio.Semaphore(batches)
+        self.assignment = 0
+        self.last: dict[bytes, asyncio.Task[bool]] = {}
+        self.running: set[asyncio.Task[None]] = set()
+
+    async def run(self, stream: Any) -> None:
+        async for batch in stream.noack().events():
+            await self.batches.acquire()
+            tasks = [self._start(record) for record in batch.value]
+            finish = asyncio.ensure_future(self._finish(batch, tasks, self.assignment))
+            self.running.add(finish)
+            finish.add_done_callback(self._finished)
+
+    async def revoked(self, *_: Any, **__: Any) -> None:
+        """Connect to app.on_partitions_revoked."""
+        self.assignment += 1
+        self.last.clear()
+
+    def _start(self, record: Any) -> "asyncio.Task[bool]":
+        key = record.key
+        task = asyncio.ensure_future(self._after(self.last.get(key), record, self.assignment))
+        self.last[key] = task
+        task.add_done_callback(lambda done: self.last.pop(key) if self.last.get(key) is done else None)
+        return task
+
+    async def _after(self, previous: "asyncio.Task[bool] | None", record: Any, assignment: int) -> bool:
+        if previous is not None:
+            await asyncio.wait([previous])
+        async with self.calls:
+            if assignment != self.assignment:
+                return False
+            await self.work(record)
+        return True
+
+    async def _finish(self, batch: Any, tasks: "list[asyncio.Task[bool]]", assignment: int) -> None:
+        if all(await asyncio.gather(*tasks)) and assignment == self.assignment:
+            batch.ack()
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self.running.discard(task)
+        self.batches.release()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("work failed, stopping un-acknowledged", error=repr(error), exc_info=error)
+            os._exit(70)

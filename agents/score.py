@@ -1,0 +1,190 @@
+"""score: fold the log into per-anima accumulation and emit a trigger for each window that is due."""
+
+import asyncio
+import os
+import time
+from collections import defaultdict
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import faust
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from agents.tokens import count_tokens
+from stack.settings import Settings
+from streams.app import faust_app, run_worker, wire
+from streams.decode import decode
+from streams.kafka import producer, topics_of
+from streams.positions import window_id
+from streams.records import SynthesisTrigger, Tick
+from tables.accumulation import Fired, Rule, due
+from tables.fold import Folded, Timers, fold
+from tables.store import AccumulationTable, Mark
+
+log = structlog.get_logger()
+
+
+def rule_of(settings: Settings) -> Rule:
+    """The weights of an anima that has none of its own."""
+    return Rule(
+        settings.time_weight, settings.event_weight, settings.token_weight, settings.threshold, settings.window_tokens
+    )
+
+
+def trigger(anima: UUID, partition: int, fired: Fired) -> SynthesisTrigger:
+    """The record that asks for a window; its id is the same in every generation."""
+    window = fired.window
+    return SynthesisTrigger.model_construct(
+        id=window_id(anima, partition, window.first_offset, window.last_offset),
+        anima_id=anima,
+        partition=partition,
+        first_offset=window.first_offset,
+        last_offset=window.last_offset,
+        events=window.events,
+        tokens=window.tokens,
+        score=fired.score,
+        threshold=fired.threshold,
+        reason=fired.reason,
+        fired_at=_moment(fired.at),
+    )
+
+
+def _moment(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+class Score:
+    """The shell: per batch, send the triggers and await delivery, write each touched state once, acknowledge when written."""
+
+    def __init__(self, app: faust.App, settings: Settings) -> None:
+        self.app, self.settings, self.topics = app, settings, topics_of(settings)
+        self.table = AccumulationTable(app, settings.partitions)
+        self.rule = rule_of(settings)
+        self.decode = partial(decode, partitions=settings.partitions)
+        self.producer: AIOKafkaProducer | None = None
+        self.timers: defaultdict[int, Timers] = defaultdict(Timers)
+        self.marks: dict[int, list[Mark]] = {}
+        self.ticked: dict[int, int] = {}
+        self.assignment = 0
+        self.acknowledging: set[asyncio.Task[None]] = set()
+        self.table.table.on_recover(self.recovered)
+        app.on_partitions_revoked.connect(self.revoked)
+        app.timer(0.1, name="ticks")(self.tick)
+
+    async def recovered(self) -> None:
+        """Timers and clocks live in memory; after a move they are read from the table again."""
+        self.timers.clear()
+        self.marks.clear()
+        self.ticked.clear()
+        for partition, anima, state in self.table.pending():
+            at = due(state.window, state.rule(self.rule))
+            if at is not None:
+                self.timers[partition].put(anima, at)
+
+    async def revoked(self, *_: Any, **__: Any) -> None:
+        self.assignment += 1
+
+    async def run(self, stream: Any) -> None:
+        self.producer = producer(self.settings)
+        await self.producer.start()
+        async for batch in stream.noack().events():
+            try:
+                await self.absorb(batch)
+            except Exception:  # noqa: BLE001
+                # Faust would restart the agent, whose next acknowledgement would cover this batch as well: end the process.
+                log.exception("batch not absorbed, stopping un-acknowledged", partition=batch.message.tp.partition)
+                os._exit(70)
+
+    async def absorb(self, batch: Any) -> None:
+        tp: TP = batch.message.tp
+        marks = self._marks(tp, batch.value[0].offset)
+        folded = fold(
+            batch.value, marks[-1].clock, self.table.load, self.timers[tp.partition], self.rule, self.decode, count_tokens
+        )
+        await self._send(tp.partition, folded)
+        committed = self.app.consumer.committed(tp) or 0
+        marks = _keep(marks, committed) + [Mark(batch.message.offset + 1, folded.clock)]
+        self.marks[tp.partition] = marks
+        deliveries = self.table.write(tp.partition, folded.states, marks)
+        task = asyncio.ensure_future(self._acknowledge(batch, deliveries, self.assignment))
+        self.acknowledging.add(task)
+        task.add_done_callback(self.acknowledging.discard)
+
+    def _marks(self, tp: TP, offset: int) -> list[Mark]:
+        """The clock's marks up to `offset`: after a redelivery those of later batches must not be believed."""
+        known = self.marks.get(tp.partition)
+        if known is None:
+            known = self.table.marks(tp.partition)
+        return [mark for mark in known if mark.offset <= offset] or [Mark(0, 0)]
+
+    async def _send(self, partition: int, folded: Folded) -> None:
+        if not folded.fired:
+            return
+        assert self.producer is not None
+        deliveries = []
+        builder = self.producer.create_batch()
+        for anima, fired in folded.fired:
+            record = trigger(anima, partition, fired)
+            row = {"key": str(anima).encode(), "value": record.value(), "timestamp": fired.at}
+            if builder.append(**row) is None:
+                deliveries.append(await self.producer.send_batch(builder, self.topics.triggers.name, partition=partition))
+                builder = self.producer.create_batch()
+                builder.append(**row)
+        deliveries.append(await self.producer.send_batch(builder, self.topics.triggers.name, partition=partition))
+        await asyncio.gather(*deliveries)
+
+    async def _acknowledge(self, batch: Any, deliveries: list[asyncio.Future[Any]], assignment: int) -> None:
+        try:
+            await asyncio.gather(*deliveries)
+        except KafkaError as error:
+            log.error("state not written, stopping", error=repr(error))
+            os._exit(70)
+        if assignment == self.assignment:
+            batch.ack()
+
+    async def tick(self) -> None:
+        """If by now a window is due and no record has shown it, write one tick; never while there is log left to read."""
+        now = int(time.time() * 1000)
+        for partition, timers in self.timers.items():
+            at, marks = timers.next(self._due), self.marks.get(partition) or self.table.marks(partition)
+            if at is None or at > now or self.ticked.get(partition) == at or (marks and marks[-1].clock >= at):
+                continue
+            tp = TP(self.topics.events.name, partition)
+            if tp in self.app.consumer.assignment() and self.app.consumer.at_end(tp):
+                await self._tick(partition, at, now)
+
+    def _due(self, anima: UUID) -> int | None:
+        state = self.table.load(anima)
+        return due(state.window, state.rule(self.rule))
+
+    async def _tick(self, partition: int, at: int, now: int) -> None:
+        if self.producer is None:
+            return
+        try:
+            await self.producer.send_and_wait(
+                self.topics.events.name, Tick(kind="tick").value(), partition=partition, timestamp_ms=now
+            )
+            self.ticked[partition] = at
+        except KafkaError as error:  # an exception in a Faust timer ends the worker; the next round tries again
+            log.warning("tick not written", partition=partition, error=repr(error))
+
+
+def _keep(marks: list[Mark], committed: int) -> list[Mark]:
+    """What a redelivery may need: the newest mark at or before the committed offset, and all after it."""
+    older = [mark for mark in marks if mark.offset <= committed]
+    return older[-1:] + [mark for mark in marks if mark.offset > committed]
+
+
+def build(settings: Settings) -> faust.App:
+    app = faust_app(settings, "score")
+    wire(app, topics_of(settings).events, "score", Score(app, settings).run)
+    return app
+
+
+def run(settings: Settings) -> None:
+    run_worker(build(settings), settings)

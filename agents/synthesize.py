@@ -1,0 +1,154 @@
+"""synthesize: a trigger becomes a memory. Claim the window, read its events, ask the model, send the revision."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid5
+
+import faust
+import structlog
+from aiokafka import AIOKafkaProducer
+
+from agents.llm.calls import Calls, Limits, Payer
+from agents.llm.errors import InvalidReplyError, OverBudgetError, RefusedError, RetryLaterError, WrongSettingError
+from agents.llm.ledger import PostgresLedger
+from agents.llm.model import Call
+from agents.llm.provider import provider
+from agents.llm.synthesis import Synthesis, synthesis_call
+from agents.ordered_pool import OrderedPool
+from sinks import progress, windows
+from sinks.database import Pool, pool
+from stack.settings import Settings
+from streams.app import faust_app, run_worker, wire
+from streams.dead_letters import DeadLetter, bury
+from streams.decode import Undecodable, read
+from streams.kafka import producer, topics_of
+from streams.positions import Position
+from streams.records import Memory, MemoryLink, SynthesisTrigger
+
+log = structlog.get_logger()
+STAGE = "synthesize"
+SINK_S = 60.0
+QUOTED = 4.0  # an event that the memory quotes weighs so many times one that it does not
+
+
+def memory(
+    trigger: SynthesisTrigger,
+    window: windows.Claim,
+    events: Sequence[windows.WindowEvent],
+    call: Call[Synthesis],
+    written: Synthesis,
+    generation: int,
+) -> Memory:
+    """The first revision of a memory: a function of the window and of what the model wrote. Pure."""
+    return Memory(
+        id=uuid5(window.id, "memory"),
+        revision=1,
+        generation=generation,
+        anima_id=trigger.anima_id,
+        trigger=trigger,
+        summary=written.summary,
+        content=written.content,
+        importance=written.importance,
+        confidence=written.confidence,
+        started_at=min(event.occurred_at for event in events),
+        ended_at=max(event.occurred_at for event in events),
+        # Known from the moment that the log says, not from whenever the model answered, so that replays agree.
+        recorded_at=trigger.fired_at,
+        model=call.model,
+        prompt_name=f"{call.prompt.name}.v{call.prompt.version}",
+        prompt_hash=call.prompt.hash,
+        links=links(events, written.content),
+    )
+
+
+def links(events: Sequence[windows.WindowEvent], content: str) -> tuple[MemoryLink, ...]:
+    """Every event of the window, by how much the memory rests on it; the weights sum to 1."""
+    weights = [QUOTED if _quoted(event.content, content) else 1.0 for event in events]
+    return tuple(
+        MemoryLink(event_id=event.id, seq=event.seq, weight=weight / sum(weights))
+        for event, weight in zip(events, weights, strict=True)
+    )
+
+
+def _quoted(said: str, content: str) -> bool:
+    return any(len(line) >= 12 and line.split(": ", 1)[-1] in said for line in content.splitlines())
+
+
+class Synthesize:
+    """The shell. What cannot be synthesised goes to the dead letters; what can be later is waited for, in order."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.topics = settings, topics_of(settings)
+        self.pool: Pool = pool(settings, size=8)
+        self.producer: AIOKafkaProducer | None = None
+        self.calls = Calls(provider(settings), PostgresLedger(self.pool), Limits.of(settings))
+        self.ordered = OrderedPool(self.work, settings.llm_concurrency)
+
+    async def run(self, stream: Any) -> None:
+        await self.pool.open(wait=True)
+        self.producer = producer(self.settings)
+        await self.producer.start()
+        await self.ordered.run(stream)
+
+    async def work(self, raw: Any) -> None:
+        assert self.producer is not None
+        try:
+            trigger = read(SynthesisTrigger, raw)
+            made = await self._memory(trigger)
+        except (Undecodable, InvalidReplyError, RefusedError) as error:
+            await bury(self.producer, self.topics.dead_letters.name, [DeadLetter.of(raw, STAGE, str(error))])
+            return
+        except WrongSettingError as error:
+            sys.exit(f"elephantasm: {error}")
+        if made is not None:
+            await self.producer.send_and_wait(
+                self.topics.memories.name,
+                key=str(made.anima_id).encode(),
+                value=made.value(),
+                partition=raw.partition,
+                timestamp_ms=int(made.recorded_at.timestamp() * 1000),
+            )
+
+    async def _memory(self, trigger: SynthesisTrigger) -> Memory | None:
+        """None if earlier windows hold all of it."""
+        await self._sunk(trigger)
+        window = await windows.claim(self.pool, self.settings.generation, trigger)
+        if window is None:
+            return None
+        events = await windows.window_events(self.pool, trigger.anima_id, window)
+        call = synthesis_call(events, self.calls.model.name)
+        written = await self._complete(call, Payer(trigger.anima_id, trigger.id))
+        return memory(trigger, window, events, call, written, self.settings.generation)
+
+    async def _sunk(self, trigger: SynthesisTrigger) -> None:
+        last = Position(self.topics.events.name, trigger.partition, trigger.last_offset)
+        while True:
+            try:
+                return await progress.wait(self.pool, "sink", last, SINK_S)
+            except progress.NotYet as error:
+                log.warning("waiting for the sink", reason=str(error))
+
+    async def _complete(self, call: Call[Synthesis], payer: Payer) -> Synthesis:
+        """Waits out what passes: later windows of the anima must not overtake this one."""
+        pause = 1.0
+        while True:
+            try:
+                return (await self.calls.complete(call, payer)).value
+            except (RetryLaterError, OverBudgetError) as error:
+                log.warning("synthesis waits", anima=str(payer.anima_id), reason=str(error), seconds=pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 60.0)
+
+
+def build(settings: Settings) -> faust.App:
+    app = faust_app(settings, STAGE)
+    step = Synthesize(settings)
+    app.on_partitions_revoked.connect(step.ordered.revoked)
+    wire(app, step.topics.triggers, STAGE, step.run)
+    return app
+
+
+def run(settings: Settings) -> None:
+    run_worker(build(settings), settings)

@@ -1,0 +1,50 @@
+"""The HTTP API: reads Postgres, writes to the log."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from pgvector.psycopg import register_vector_async
+
+from agents.embeddings.model import embedding_model
+from api import errors
+from api.context import Resources
+from api.limits import BodyLimit
+from api.log import Log
+from api.routes import routers
+from sinks.database import pool
+from stack.settings import Settings
+from stack.settings import settings as read_settings
+from streams.kafka import topics_of
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Does no I/O; connections are made when the server starts."""
+    chosen = settings or read_settings()
+    app = FastAPI(
+        title="Elephantasm Streams",
+        version="0.1.0",
+        summary="Long-term memory for AI agents: telemetry in, token-budgeted memory packs out.",
+        lifespan=_lifespan,
+    )
+    app.state.settings = chosen
+    app.add_middleware(BodyLimit, limit=chosen.body_bytes)
+    errors.install(app)
+    for router in routers:
+        app.include_router(router, prefix="/api")
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    rows = pool(settings, size=8, configure=register_vector_async)
+    await rows.open()
+    log = Log(settings)
+    await log.start()
+    app.state.resources = Resources(settings, topics_of(settings), rows, log, embedding_model(settings))
+    try:
+        yield
+    finally:
+        await log.stop()
+        await rows.close()

@@ -1,0 +1,74 @@
+"""The API's way to the log: records out, positions back. Says a record is stored only when Kafka has acknowledged it."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+
+from api.errors import Unavailable
+from stack.settings import Settings
+from streams.kafka import producer, topics_of
+from streams.positions import Position
+from streams.records import Record
+
+log = structlog.get_logger()
+ACKNOWLEDGE_S = 10.0
+
+
+class Log:
+    """Connects by itself, again and again, so that the API starts in any order with the broker."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.topic = settings, topics_of(settings).events.name
+        self.producer: AIOKafkaProducer | None = None
+        self.connecting: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self.connecting = asyncio.ensure_future(self._connect())
+
+    async def stop(self) -> None:
+        if self.connecting:
+            self.connecting.cancel()
+        if self.producer:
+            await self.producer.stop()
+
+    async def _connect(self) -> None:
+        while True:
+            candidate = producer(self.settings, request_timeout_ms=int(ACKNOWLEDGE_S * 1000), max_batch_size=262_144)
+            try:
+                await candidate.start()
+            except KafkaError as error:
+                log.warning("kafka away", error=repr(error))
+                await candidate.stop()
+                await asyncio.sleep(1)
+            else:
+                self.producer = candidate
+                return
+
+    async def append(self, key: bytes, partition: int, records: Sequence[Record]) -> list[Position]:
+        """The positions, in order, once every record is acknowledged. Raises KafkaError or Unavailable."""
+        if self.producer is None:
+            raise Unavailable("Kafka cannot be reached; nothing was stored")
+        try:
+            async with asyncio.timeout(ACKNOWLEDGE_S):
+                deliveries = [
+                    await self.producer.send(self.topic, key=key, value=record.value(), partition=partition)
+                    for record in records
+                ]
+                stored = await asyncio.gather(*deliveries)
+        except TimeoutError:
+            raise KafkaTimeoutError(f"no acknowledgement within {ACKNOWLEDGE_S:g} s") from None
+        return [Position(one.topic, one.partition, one.offset) for one in stored]
+
+    async def reachable(self) -> bool:
+        """Whether a broker answers now."""
+        if self.producer is None:
+            return False
+        try:
+            async with asyncio.timeout(2):
+                await self.producer.client.fetch_all_metadata()
+        except (KafkaError, TimeoutError):
+            return False
+        return True

@@ -1,0 +1,5 @@
+"""One file per group of endpoints; `routers` in the order of the documentation."""
+
+from api.routes import animas, events, health
+
+routers = (health.router, animas.router, events.router)

@@ -1,0 +1,25 @@
+"""COPY: the only way that rows enter in bulk."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+
+async def copy_rows(
+    connection: psycopg.AsyncConnection[Any], table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Append rows; values are None, or text as PostgreSQL reads it, or what psycopg adapts."""
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            await copy.write_row(row)
+
+
+def moment(ms: int) -> datetime:
+    """A Kafka timestamp as an aware datetime."""
+    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,0 +1,49 @@
+"""Connections to Postgres: one pool per process, and the SQL texts, which live in `sinks/sql/` under their names."""
+
+from collections.abc import Awaitable, Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, LiteralString, cast
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from stack.settings import Settings, SettingsError
+
+FOLDER = Path(__file__).parent / "sql"
+Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
+
+
+@cache
+def sql(name: str) -> LiteralString:
+    """The query in `sinks/sql/<name>.sql`."""
+    return cast("LiteralString", (FOLDER / f"{name}.sql").read_text())
+
+
+def dsn(settings: Settings) -> str:
+    """The connection string in force: the setting, or the embedded server's socket."""
+    if settings.database is not None:
+        return settings.database.get_secret_value()
+    from stack.postgres import embedded_dsn
+
+    return str(embedded_dsn(settings))
+
+
+def pool(settings: Settings, size: int = 4, configure: Callable[[Any], Awaitable[None]] | None = None) -> Pool:
+    """A pool, not opened yet; `configure` is run on each new connection. What Postgres closed is replaced by itself."""
+    options: dict[str, Any] = {"autocommit": True, "row_factory": dict_row, "application_name": "elephantasm"}
+    try:
+        psycopg.conninfo.conninfo_to_dict(dsn(settings))
+    except psycopg.ProgrammingError as error:
+        raise SettingsError(f"ELEPHANTASM_DATABASE: {error}") from None
+    return AsyncConnectionPool(
+        dsn(settings),
+        kwargs=options,
+        min_size=1,
+        max_size=size,
+        open=False,
+        timeout=5,
+        check=AsyncConnectionPool.check_connection,
+        configure=configure,
+    )

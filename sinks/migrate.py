@@ -1,0 +1,59 @@
+"""Migrations: the files of `sinks/migrations/` in the order of their names, each once, each in a transaction of its own."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+FOLDER = Path(__file__).parent / "migrations"
+LOCK = 0x656C6570  # one migrator at a time: an arbitrary number that is ours
+
+_HISTORY = """
+CREATE TABLE IF NOT EXISTS migrations (
+    name       text PRIMARY KEY,
+    hash       text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+
+class MigrationChanged(Exception):
+    """A migration that has been applied was edited afterwards: the database and the files disagree."""
+
+
+def declared() -> list[tuple[str, str]]:
+    """Name and text of every migration, in order."""
+    return [(path.stem, path.read_text()) for path in sorted(FOLDER.glob("*.sql"))]
+
+
+async def migrate(dsn: str) -> list[str]:
+    """Apply what is missing; returns the names applied. Raises MigrationChanged."""
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        await connection.execute(_HISTORY)
+        applied = dict(await (await connection.execute("SELECT name, hash FROM migrations")).fetchall())
+        for name, text in declared():
+            if name in applied and applied[name] != _hash(text):
+                raise MigrationChanged(f"migration {name} was applied with other contents; restore the file")
+        missing = [(name, text) for name, text in declared() if name not in applied]
+        for name, text in missing:
+            async with connection.transaction():
+                await connection.execute(text.encode())
+                await connection.execute("INSERT INTO migrations (name, hash) VALUES (%s, %s)", [name, _hash(text)])
+        return [name for name, _ in missing]
+
+
+async def pending(connection: psycopg.AsyncConnection[Any]) -> list[str]:
+    """Declared migrations that the database does not have; all of them in an empty database."""
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        exists = await (await cursor.execute("SELECT to_regclass('migrations') IS NOT NULL")).fetchone()
+        if not exists or not exists[0]:
+            return [name for name, _ in declared()]
+        applied = {name for (name,) in await (await cursor.execute("SELECT name FROM migrations")).fetchall()}
+    return [name for name, _ in declared() if name not in applied]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,1 @@
+INSERT INTO embedding_models (name, dimensions) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING

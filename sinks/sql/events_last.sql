@@ -1,0 +1,1 @@
+SELECT "offset" FROM events WHERE anima_id = %s ORDER BY seq DESC LIMIT 1

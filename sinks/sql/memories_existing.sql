@@ -1,0 +1,1 @@
+SELECT generation, id, revision FROM memories WHERE id = ANY(%s)

@@ -1,0 +1,72 @@
+"""Claims of windows: each of an anima's events in exactly one window of a generation, whatever the triggers say."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from sinks.database import Pool, sql
+from streams.positions import window_id
+from streams.records import SynthesisTrigger
+
+
+@dataclass(frozen=True, slots=True)
+class WindowEvent:
+    """What a synthesis reads of an event."""
+
+    id: UUID
+    seq: int
+    occurred_at: datetime
+    event_type: str
+    author: str | None
+    session_id: str | None
+    content: str
+
+
+class Claim(NamedTuple):
+    """A window that this trigger may synthesise: the events from first_seq to last_seq, both included."""
+
+    id: UUID
+    first_seq: int
+    last_seq: int
+
+
+async def claim(pool: Pool, generation: int, trigger: SynthesisTrigger) -> Claim | None:
+    """The window behind a trigger: everything after the last claim up to the trigger's last offset.
+
+    None if there is nothing left to claim: the trigger repeats events of earlier windows. A trigger that claimed before
+    gets its claim again, so that work cut short by a crash is taken up.
+    """
+    async with pool.connection() as connection, connection.transaction():
+        # One claimer at a time per anima; the row exists, since the sink has passed the window's last event.
+        await connection.execute("SELECT FROM animas WHERE id = %s FOR UPDATE", [trigger.anima_id])
+        last = await (await connection.execute(sql("windows_last"), [generation, trigger.anima_id])).fetchone()
+        if last and last["last_offset"] >= trigger.last_offset:
+            return await _again(connection, generation, trigger)
+        first_seq = last["last_seq"] + 1 if last else 0
+        span = await (
+            await connection.execute(sql("windows_span"), [trigger.anima_id, first_seq, trigger.last_offset])
+        ).fetchone()
+        if not span or span["last_seq"] is None:
+            return None  # every event of it was a repeat by its dedupe key
+        identity = window_id(trigger.anima_id, trigger.partition, span["first_offset"], trigger.last_offset)
+        row = [generation, trigger.anima_id, trigger.last_offset, identity, trigger.partition, span["first_offset"],
+               first_seq, span["last_seq"], trigger.id]  # fmt: skip
+        await connection.execute(sql("windows_insert"), row)
+        return Claim(identity, first_seq, span["last_seq"])
+
+
+async def _again(connection: Any, generation: int, trigger: SynthesisTrigger) -> Claim | None:
+    row = await (
+        await connection.execute(sql("windows_of_trigger"), [generation, trigger.anima_id, trigger.last_offset, trigger.id])
+    ).fetchone()
+    return Claim(row["id"], row["first_seq"], row["last_seq"]) if row else None
+
+
+async def window_events(pool: Pool, anima: UUID, window: Claim) -> list[WindowEvent]:
+    """A window's events, in log order."""
+    async with pool.connection() as connection, connection.cursor(row_factory=class_row(WindowEvent)) as cursor:
+        await cursor.execute(sql("windows_events"), [anima, window.first_seq, window.last_seq])
+        return await cursor.fetchall()

@@ -1,0 +1,55 @@
+"""How every client of ours connects to Kafka, and which partition a key belongs to."""
+
+import ssl
+from functools import lru_cache
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+
+from stack.settings import SecurityProtocol, Settings
+from streams.topics import Topics, topics
+
+
+def bootstrap(settings: Settings) -> str:
+    return settings.kafka or f"127.0.0.1:{settings.kafka_port}"
+
+
+def topics_of(settings: Settings) -> Topics:
+    return topics(settings.topic_prefix, settings.generation)
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """The arguments that aiokafka's consumer, producer and admin client share."""
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": bootstrap(settings),
+        "security_protocol": settings.kafka_security_protocol.value,
+    }
+    if settings.kafka_security_protocol in (SecurityProtocol.ssl, SecurityProtocol.sasl_ssl):
+        arguments["ssl_context"] = tls(settings)
+    if settings.kafka_security_protocol in (SecurityProtocol.sasl_plaintext, SecurityProtocol.sasl_ssl):
+        password = settings.kafka_sasl_password
+        arguments |= {
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_sasl_username,
+            "sasl_plain_password": password.get_secret_value() if password else None,
+        }
+    return arguments
+
+
+def tls(settings: Settings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile)
+    if settings.kafka_ssl_certfile:
+        context.load_cert_chain(settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile)
+    return context
+
+
+def producer(settings: Settings, **extra: Any) -> AIOKafkaProducer:
+    """A producer whose acknowledged records are on every in-sync replica, once, in the order sent."""
+    return AIOKafkaProducer(acks="all", enable_idempotence=True, max_request_size=2_000_000, **connection(settings), **extra)
+
+
+@lru_cache(maxsize=65_536)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Kafka's default partitioner (murmur2), as every Java client and aiokafka use it."""
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)

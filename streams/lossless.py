@@ -1,0 +1,116 @@
+"""Faust's consumer, made lossless, handing over whole batches: one Faust event = what one poll brought from one partition.
+
+Faust 0.15.3 skips events when partitions move (docs/decisions/0003-lossless-consumer.md has the evidence):
+after a table recovery it resumes the source partitions first and only then seeks them to the committed offsets, while the
+fetch loop runs. A batch fetched in between comes from a stale position; the loop records the distance as a gap, counts it
+as acknowledged, and drops what is fetched again below it. A partition without a commit is not sought at all.
+
+The cure: a batch belongs to the epoch in which it was fetched; flow stops during the seek; the seek waits for the fetch in
+flight; a partition without a commit starts at its beginning; bookkeeping starts afresh. And because Faust's cost is per
+event, a batch is the event: the agent folds it, writes each touched key once, acknowledges once.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+
+class Batch(faust.Schema):
+    """A topic's schema that leaves decoding to the agent: the value is the list of aiokafka records."""
+
+    def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> None:
+        return None
+
+    def loads_value(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
+        return message.value
+
+
+class BatchConsumer(driver.Consumer):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.epoch = 0  # counts the times that the flow was stopped
+        self.batch_epoch = 0  # the epoch in which the batch at hand was asked for
+        self.idle = asyncio.Event()  # set while no fetch is in flight
+        self.idle.set()
+        # last offset of each batch handed over and not yet committed, in order
+        self.handed: defaultdict[TP, deque[int]] = defaultdict(deque)
+
+    def committed(self, tp: TP) -> int | None:
+        """The next offset to read after a crash, as far as this consumer knows."""
+        return self._committed_offset.get(tp)
+
+    def at_end(self, tp: TP) -> bool:
+        """Whether everything in the partition, as of the last fetch, has been handed to the agent."""
+        return (self._read_offset.get(tp) or -1) + 1 >= (self.highwater(tp) or 0)
+
+    def stop_flow(self) -> None:
+        self.epoch += 1
+        super().stop_flow()
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
+        self.idle.clear()
+        self.batch_epoch = self.epoch
+        try:
+            return await super()._getmany(active_partitions, timeout)
+        finally:
+            self.idle.set()
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+        records, active = await self._wait_next_records(timeout)
+        for topic_partition, batch in (records or {}).items():
+            tp = TP(topic_partition.topic, topic_partition.partition)
+            if self.batch_epoch != self.epoch or self.should_stop:
+                return
+            if active is not None and tp not in active:
+                continue
+            messages = [self._batch_message(tp, batch)] if self.app.topics.acks_enabled_for(tp.topic) else None
+            for message in messages or (self._to_message(tp, record) for record in batch):
+                if self.batch_epoch != self.epoch:
+                    return
+                yield tp, message
+
+    def _batch_message(self, tp: TP, batch: list[Any]) -> Any:
+        message = self._to_message(tp, batch[-1])
+        message.value = batch
+        self._read_offset[tp] = message.offset
+        self.handed[tp].append(message.offset)
+        return message
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """The commit point: just past the longest prefix of handed-over batches that are all acknowledged."""
+        acked, handed = self._acked_index[tp], self.handed[tp]
+        new = None
+        while handed and handed[0] in acked:
+            new = handed.popleft()
+            acked.discard(new)
+        self._acked[tp][:] = acked
+        return None if new is None else new + 1
+
+    async def perform_seek(self) -> None:
+        self.stop_flow()  # the recovery calls resume_flow() right after this returns
+        await self.idle.wait()
+        await super().perform_seek()
+        await self._start_at_beginning(
+            tp for tp in self.assignment() if self._committed_offset.get(tp) is None and self._is_source(tp)
+        )
+        for bookkeeping in (self._acked, self._acked_index, self._gap, self.handed):
+            bookkeeping.clear()
+
+    def _is_source(self, tp: TP) -> bool:
+        return not tp.topic.endswith("-changelog")
+
+    async def _start_at_beginning(self, fresh: Iterable[TP]) -> None:
+        partitions = list(fresh)
+        if partitions:
+            await self._thread.seek_to_beginning(*map(driver.ensure_aiokafka_TP, partitions))
+        for tp in partitions:
+            self._read_offset.pop(tp, None)
+
+
+class BatchTransport(driver.Transport):
+    Consumer = BatchConsumer

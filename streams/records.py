@@ -1,0 +1,172 @@
+"""What stands on the topics: one frozen class per noun, the same in HTTP bodies, Kafka values and rows."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Literal, Self
+from uuid import UUID
+
+import orjson
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+
+SCHEMA_VERSION = 1
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+CONTENT_CHARACTERS = 100_000
+META_BYTES = 64_000
+
+
+def _no_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("contains NUL, which PostgreSQL cannot store")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text or text.isspace():
+        raise ValueError("is empty")
+    return text
+
+
+def _in_range(moment: datetime) -> datetime:
+    if not EARLIEST <= moment < LATEST:
+        raise ValueError("must lie between 1970 and 2100")
+    return moment
+
+
+Text = Annotated[str, AfterValidator(_no_nul)]
+Label = Annotated[Text, Field(min_length=1, max_length=200)]
+Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Record(BaseModel):
+    """A Kafka value. Unknown fields are ignored, so that producers may be ahead of us within one schema version."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore")
+
+    @classmethod
+    def from_data(cls, data: Any, *, preferred_type: Any = None) -> Self:  # noqa: ARG003  Faust's own signature
+        return cls.model_validate(data)
+
+    def __json__(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def value(self) -> bytes:
+        """The bytes that go to Kafka."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+
+class Event(Record):
+    """One piece of telemetry. A foreign producer needs only event_type and content."""
+
+    kind: Literal["event"] = "event"
+    schema_version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
+    anima_id: UUID | None = Field(None, description="Must agree with the record's key; producers may leave it out.")
+    event_type: str = Field(
+        max_length=64,
+        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+        description="message.in, message.out, tool.call, tool.result, system, or any dotted name.",
+        examples=["message.in"],
+    )
+    content: Annotated[Text, AfterValidator(_not_blank)] = Field(
+        max_length=CONTENT_CHARACTERS, examples=["The courier changed to Swift Parcel on Monday."]
+    )
+    role: Label | None = None
+    author: Label | None = Field(None, examples=["Ines"])
+    session_id: Label | None = Field(None, examples=["2026-05-04/standup"])
+    occurred_at: Moment | None = Field(None, description="When it happened; left out: the record's timestamp.")
+    meta: dict[str, Any] | None = Field(None, description="Any JSON object up to 64,000 bytes.")
+    source_uri: Annotated[Text, Field(max_length=2000)] | None = None
+    dedupe_key: Label | None = Field(None, description="Two events of one anima with the same key are one event.")
+    importance_score: Share | None = None
+
+    @field_validator("meta")
+    @classmethod
+    def _storable(cls, meta: dict[str, Any] | None) -> dict[str, Any] | None:
+        if meta is None:
+            return None
+        try:
+            size = orjson.dumps(meta)
+        except (TypeError, orjson.JSONEncodeError) as error:
+            raise ValueError(f"is not JSON: {error}") from None
+        if len(size) > META_BYTES:
+            raise ValueError(f"has {len(size):,} bytes, more than {META_BYTES:,}")
+        if b"\\u0000" in size:
+            raise ValueError("contains NUL, which PostgreSQL cannot store")
+        return meta
+
+
+class Weights(Record):
+    """Accumulation weights of one anima (ranges: shared seed, section 1)."""
+
+    time_weight: float = Field(ge=0, le=5, allow_inf_nan=False, description="Score per hour since the first pending event.")
+    event_weight: float = Field(ge=0, le=2, allow_inf_nan=False, description="Score per pending event.")
+    token_weight: float = Field(ge=0, le=0.001, allow_inf_nan=False, description="Score per pending token.")
+    threshold: float = Field(ge=1, le=50, allow_inf_nan=False, description="Score at which a window is synthesised.")
+
+
+class Configure(Record):
+    """A change of an anima's settings. Fields left out stay as they are; `weights: null` returns to the defaults."""
+
+    kind: Literal["configure"] = "configure"
+    schema_version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
+    anima_id: UUID | None = None
+    name: Label | None = None
+    description: Annotated[Text, Field(max_length=2000)] | None = None
+    weights: Weights | None = None
+
+    def value(self) -> bytes:
+        """Fields that were not given stay out: null means "back to the default"."""
+        return orjson.dumps(self.model_dump(mode="json", exclude_unset=True) | {"kind": self.kind})
+
+
+class Tick(Record):
+    """Shows every worker of a partition that its timestamp has been reached. Carries no key."""
+
+    kind: Literal["tick"] = "tick"
+    schema_version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
+
+
+class SynthesisTrigger(Record):
+    """The decision to synthesise one window: the anima's events from first_offset to last_offset, both included."""
+
+    id: UUID
+    anima_id: UUID
+    partition: int
+    first_offset: int
+    last_offset: int
+    events: int
+    tokens: int
+    score: float
+    threshold: float
+    reason: Literal["score", "window_tokens"]
+    fired_at: AwareDatetime = Field(description="Log time at which the score crossed the threshold.")
+
+
+class MemoryLink(Record):
+    """Provenance: how much one event weighs in a memory. Weights of a memory sum to 1."""
+
+    event_id: UUID
+    seq: int
+    weight: Share
+
+
+class Memory(Record):
+    """One revision of a memory."""
+
+    id: UUID
+    revision: int = Field(ge=1)
+    generation: int = Field(ge=1)
+    anima_id: UUID
+    trigger: SynthesisTrigger
+    summary: Text
+    content: Text
+    importance: Share
+    confidence: Share
+    state: Literal["ACTIVE", "DECAYING", "ARCHIVED"] = "ACTIVE"
+    started_at: AwareDatetime
+    ended_at: AwareDatetime
+    recorded_at: AwareDatetime = Field(description="Log time from which this revision was known.")
+    model: str
+    prompt_name: str
+    prompt_hash: str
+    links: tuple[MemoryLink, ...] = ()

@@ -1,0 +1,131 @@
+"""The accumulation rule: when a window of one anima's events is due to become a memory. Pure; time is an argument.
+
+    score = hours since the first pending event x time_weight + events x event_weight + tokens x token_weight
+
+The score is linear in time, so the moment at which it crosses the threshold is computed, never polled: a window fires at
+exactly that moment, whenever a tick or a later record shows that it has passed, and holds exactly the events before it.
+All times are milliseconds of log time (a partition's clock: the largest timestamp seen in it so far).
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+HOUR_MS = 3_600_000
+Reason = Literal["score", "window_tokens"]
+
+
+class Rule(NamedTuple):
+    """Weights per hour, event and token; the threshold; and the most tokens that a window may hold."""
+
+    time_weight: float = 1.0
+    event_weight: float = 0.5
+    token_weight: float = 0.0003
+    threshold: float = 10.0
+    window_tokens: int = 8000
+
+
+class Window(NamedTuple):
+    """Pending events, from the first offset to the last, both included; since and seen in ms of log time."""
+
+    first_offset: int
+    last_offset: int
+    events: int
+    tokens: int
+    since: int
+
+
+class Fired(NamedTuple):
+    window: Window
+    at: int
+    score: float
+    threshold: float
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulation:
+    """State of one anima. `weights` is None while the defaults apply; `absorbed` is the last offset taken in."""
+
+    absorbed: int = -1
+    window: Window | None = None
+    weights: tuple[float, float, float, float] | None = None
+
+    def rule(self, defaults: Rule) -> Rule:
+        return Rule(*self.weights, window_tokens=defaults.window_tokens) if self.weights else defaults
+
+
+def score(window: Window | None, rule: Rule, now: int) -> float:
+    """The score at `now`. Zero without pending events: silence earns nothing."""
+    if window is None:
+        return 0.0
+    hours = max(0, now - window.since) / HOUR_MS
+    return hours * rule.time_weight + window.events * rule.event_weight + window.tokens * rule.token_weight
+
+
+def due(window: Window | None, rule: Rule) -> int | None:
+    """The first ms of log time at which the window's score reaches the threshold; None if time alone never does it."""
+    if window is None:
+        return None
+    missing = rule.threshold - window.events * rule.event_weight - window.tokens * rule.token_weight
+    if missing <= 0:
+        return window.since
+    if rule.time_weight == 0:
+        return None
+    at = window.since + math.ceil(missing / rule.time_weight * HOUR_MS)
+    while score(window, rule, at) < rule.threshold:  # rounding: the promise is score(due) >= threshold
+        at += 1
+    return at
+
+
+def expire(state: Accumulation, now: int, defaults: Rule) -> tuple[Accumulation, Fired | None]:
+    """What a clock that shows `now` does: fire the pending window if it was due by then, at the moment it was due."""
+    rule = state.rule(defaults)
+    at = due(state.window, rule)
+    if state.window is None or at is None or at > now:
+        return state, None
+    return replace(state, window=None), Fired(state.window, at, score(state.window, rule, at), rule.threshold, "score")
+
+
+def absorb(
+    state: Accumulation, offset: int, now: int, tokens: int, defaults: Rule
+) -> tuple[Accumulation, tuple[Fired, ...]]:
+    """One event of `tokens` tokens at `offset`, seen when the partition's clock shows `now`.
+
+    What was due before it fires without it; an event that would exceed the window's tokens starts the next window; an
+    event that carries the score over the threshold is the last of its window. An offset already absorbed changes nothing.
+    """
+    if offset <= state.absorbed:
+        return state, ()
+    state, fired = expire(state, now, defaults)
+    fires = [fired] if fired else []
+    rule, window = state.rule(defaults), state.window
+    if window is not None and window.tokens + tokens > rule.window_tokens:
+        fires.append(Fired(window, now, score(window, rule, now), rule.threshold, "window_tokens"))
+        window = None
+    if window is None:
+        window = Window(offset, offset, 1, tokens, now)
+    else:
+        window = Window(window.first_offset, offset, window.events + 1, window.tokens + tokens, window.since)
+    if (reached := score(window, rule, now)) >= rule.threshold:
+        fires.append(Fired(window, now, reached, rule.threshold, "score"))
+        window = None
+    return Accumulation(offset, window, state.weights), tuple(fires)
+
+
+def configure(
+    state: Accumulation, offset: int, now: int, weights: tuple[float, float, float, float] | None, defaults: Rule
+) -> tuple[Accumulation, tuple[Fired, ...]]:
+    """A change of weights at `offset`. It holds from `now` on: a window that had been due before it fires by the old ones,
+    one that the new weights make due fires at `now`."""
+    if offset <= state.absorbed:
+        return state, ()
+    state, before = expire(state, now, defaults)
+    state = replace(state, weights=weights, absorbed=offset)
+    after = None
+    at = due(state.window, state.rule(defaults))
+    if state.window is not None and at is not None and at <= now:
+        rule = state.rule(defaults)
+        after = Fired(state.window, now, score(state.window, rule, now), rule.threshold, "score")
+        state = replace(state, window=None)
+    return state, tuple(fired for fired in (before, after) if fired)

@@ -1,0 +1,94 @@
+"""One batch of the log folded into the states it touches. Pure: no Kafka, no Faust, no wall clock."""
+
+import heapq
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+from uuid import UUID
+
+from streams.decode import Decoded, RawRecord, Undecodable
+from streams.records import Configure, Event
+from tables.accumulation import Accumulation, Fired, Rule, absorb, configure, due, expire
+
+
+class Folded(NamedTuple):
+    states: dict[UUID, Accumulation]
+    fired: list[tuple[UUID, Fired]]
+    clock: int
+
+
+class Timers:
+    """When the pending windows of one partition are due by time alone. Entries may be stale: `expire` has the last word."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int]] = []
+
+    def put(self, anima: UUID, at: int) -> None:
+        heapq.heappush(self._heap, (at, anima.int))
+
+    def next(self, current: Callable[[UUID], int | None]) -> int | None:
+        """The earliest timer that still holds, given when each anima is due at present; drops those that do not."""
+        while self._heap and current(UUID(int=self._heap[0][1])) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def pop(self, now: int) -> Iterable[UUID]:
+        """The animas with a timer at or before `now`."""
+        while self._heap and self._heap[0][0] <= now:
+            yield UUID(int=heapq.heappop(self._heap)[1])
+
+
+def fold(
+    batch: Iterable[RawRecord],
+    clock: int,
+    load: Callable[[UUID], Accumulation],
+    timers: Timers,
+    defaults: Rule,
+    decode: Callable[[RawRecord], Decoded],
+    count: Callable[[str], int],
+) -> Folded:
+    """The states after `batch`, the windows that fired, and the clock (ms, the largest timestamp seen).
+
+    `load` gives the state before the batch; `count` the tokens of a text. A record that cannot be decoded moves the clock
+    and nothing else; the sink puts it into the dead letters. What is due by the end of the batch has fired.
+    """
+    states: dict[UUID, Accumulation] = {}
+    fired: list[tuple[UUID, Fired]] = []
+    for raw in batch:
+        clock = max(clock, raw.timestamp)
+        try:
+            anima, record = decode(raw)
+        except Undecodable:
+            continue
+        if anima is None:
+            continue
+        state = states.get(anima) or load(anima)
+        if isinstance(record, Event):
+            states[anima], fires = absorb(state, raw.offset, clock, count(record.content), defaults)
+        elif isinstance(record, Configure) and "weights" in record.model_fields_set:
+            weights = record.weights
+            chosen = (weights.time_weight, weights.event_weight, weights.token_weight, weights.threshold) if weights else None
+            states[anima], fires = configure(state, raw.offset, clock, chosen, defaults)
+        else:
+            continue
+        fired += [(anima, one) for one in fires]
+    _expire_due(states, fired, clock, load, timers, defaults)
+    return Folded(states, fired, clock)
+
+
+def _expire_due(
+    states: dict[UUID, Accumulation],
+    fired: list[tuple[UUID, Fired]],
+    clock: int,
+    load: Callable[[UUID], Accumulation],
+    timers: Timers,
+    defaults: Rule,
+) -> None:
+    for anima, state in states.items():
+        at = due(state.window, state.rule(defaults))
+        if at is not None:
+            timers.put(anima, at)
+    for anima in timers.pop(clock):
+        state, one = expire(states.get(anima) or load(anima), clock, defaults)
+        if one:
+            states[anima] = state
+            fired.append((anima, one))

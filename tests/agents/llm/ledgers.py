@@ -1,0 +1,40 @@
+"""The ledger in memory: the double of PostgresLedger, held to the same tests."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from agents.llm.ledger import Entry, Recorded
+
+
+@dataclass
+class MemoryLedger:
+    rows: dict[str, Entry] = field(default_factory=dict)
+    before_put: Callable[[], None] = lambda: None
+
+    async def get(self, call_id: str) -> Recorded | None:
+        row = self.rows.get(call_id)
+        if row is None or row.reply is None:
+            return None
+        return Recorded(row.reply, row.input_tokens, row.output_tokens, row.attempts, row.latency_s)
+
+    async def put(self, call_id: str, entry: Entry) -> None:
+        self.before_put()
+        known = self.rows.get(call_id)
+        self.rows[call_id] = _added(known, entry) if known else entry
+
+    async def spent(self, anima_id: UUID, since: datetime) -> int:
+        rows = [row for row in self.rows.values() if row.anima_id == anima_id and row.created_at >= since]
+        return sum(row.input_tokens + row.output_tokens for row in rows)
+
+
+def _added(known: Entry, entry: Entry) -> Entry:
+    return replace(
+        entry,
+        reply=entry.reply or known.reply,
+        input_tokens=known.input_tokens + entry.input_tokens,
+        output_tokens=known.output_tokens + entry.output_tokens,
+        attempts=known.attempts + entry.attempts,
+        latency_s=known.latency_s + entry.latency_s,
+    )

@@ -1,0 +1,110 @@
+"""A server on this machine that speaks the wire formats of both providers, as scripted."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+MEMORY = {"summary": "Ines moved to Lisbon.", "content": "Ines: I moved to Lisbon", "importance": 0.7, "confidence": 0.9}
+
+Answer = Callable[[web.Request], Any]
+
+
+@dataclass
+class Asked:
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+@dataclass
+class Wire:
+    """`answers` are given one after the other, the last one for ever."""
+
+    url: str = ""
+    asked: list[Asked] = field(default_factory=list)
+    answers: deque[Answer] = field(default_factory=deque)
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def will(self, *answers: Answer) -> None:
+        self.answers = deque(answers)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(Asked(request.path, dict(request.headers), await request.json()))
+        answer = self.answers.popleft() if len(self.answers) > 1 else self.answers[0]
+        response: web.StreamResponse = await answer(request)
+        return response
+
+    def hang(self) -> Answer:
+        async def answer(request: web.Request) -> web.Response:
+            await self.closing.wait()
+            return web.Response(status=500)
+
+        return answer
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Wire]:
+    wire = Wire()
+    app = web.Application()
+    app.router.add_post("/{path:.*}", wire.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    wire.url = f"http://{host}:{port}"
+    try:
+        yield wire
+    finally:
+        wire.closing.set()
+        await runner.cleanup()
+
+
+def status(code: int, message: str = "no", headers: dict[str, str] | None = None, **error: Any) -> Answer:
+    """An error in the shape that both providers share."""
+
+    async def answer(request: web.Request) -> web.Response:
+        body = {"type": "error", "error": {"type": "some_error", "message": message, **error}}
+        return web.json_response(body, status=code, headers=headers)
+
+    return answer
+
+
+def raw(body: str, content_type: str = "application/json") -> Answer:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(text=body, content_type=content_type)
+
+    return answer
+
+
+async def reset(request: web.Request) -> web.StreamResponse:
+    """The connection breaks in the middle of the body."""
+    response = web.StreamResponse(headers={"content-type": "application/json", "content-length": "1000"})
+    await response.prepare(request)
+    await response.write(b'{"id": "m')
+    assert request.transport is not None
+    request.transport.abort()
+    return response
+
+
+def messages_api(text: str, stop: str = "end_turn") -> Answer:
+    """A reply of Anthropic's Messages API, with a thinking block before the text."""
+    content = [{"type": "thinking", "thinking": "", "signature": "s"}, {"type": "text", "text": text}]
+    body = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_sequence": None}
+    usage = {"input_tokens": 100, "output_tokens": 20}
+    return raw(json.dumps({**body, "content": content if text else [], "stop_reason": stop, "usage": usage}))
+
+
+def chat_completions(text: str | None, stop: str = "stop", refusal: str | None = None) -> Answer:
+    """A reply of OpenAI's Chat Completions API."""
+    message = {"role": "assistant", "content": text, "refusal": refusal}
+    choice = {"index": 0, "finish_reason": stop, "message": message, "logprobs": None}
+    body = {"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+    return raw(json.dumps({**body, "usage": usage}))

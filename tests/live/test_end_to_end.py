@@ -1,0 +1,28 @@
+"""One conversation through the whole stack, from a foreign producer to rows."""
+
+import asyncio
+import subprocess
+import sys
+
+import httpx
+import psycopg
+
+from sinks.database import dsn
+from stack.embedded import Stack
+
+
+async def test_a_foreign_producer_is_remembered(stack: Stack, http: httpx.AsyncClient) -> None:
+    bootstrap = f"127.0.0.1:{stack.settings.kafka_port}"
+    command = [sys.executable, "examples/publish.py", "--bootstrap", bootstrap, "--topic", "elephantasm.events", "--key", "wren"]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    async with asyncio.timeout(60), await psycopg.AsyncConnection.connect(dsn(stack.settings), autocommit=True) as rows:
+        while True:
+            found = await (await rows.execute("SELECT count(*), max(last_seq) FROM memories")).fetchone()
+            if found and found[0] >= 30:
+                break
+            await asyncio.sleep(0.1)
+        spans = await (await rows.execute("SELECT first_seq, last_seq FROM memories ORDER BY first_seq")).fetchall()
+    assert spans[0][0] == 0
+    assert all(before[1] + 1 == after[0] for before, after in zip(spans, spans[1:], strict=False))
+    animas = (await http.get("/animas/search", params={"name": "wren"})).json()
+    assert [anima["events"] for anima in animas] == [397]
