@@ -21,7 +21,7 @@ down: env ## stop everything
 	@$(BIN)/python -m stack.cli down
 
 status: env ## show what runs
-	@$(BIN)/python -m stack.cli status
+	@$(BIN)/python -m stack.cli status || true
 
 test: dev ## run the tests
 	@$(BIN)/python -m pytest

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import psycopg
 from fastapi import FastAPI
 from pgvector.psycopg import register_vector_async
 
@@ -16,6 +18,7 @@ from sinks.database import pool
 from stack.settings import Settings
 from stack.settings import settings as read_settings
 from streams.kafka import topics_of
+from streams.settling import Settling
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -38,13 +41,27 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    rows = pool(settings, size=8, configure=register_vector_async)
+    rows = pool(settings, size=8)
+    reading = pool(settings, size=8, configure=_snapshots)
     await rows.open()
+    await reading.open()
     log = Log(settings)
     await log.start()
-    app.state.resources = Resources(settings, topics_of(settings), rows, log, embedding_model(settings))
+    app.state.resources = Resources(
+        settings, topics_of(settings), rows, reading, log, Settling(settings), embedding_model(settings)
+    )
     try:
         yield
     finally:
+        await app.state.resources.settling.stop()
         await log.stop()
+        await reading.close()
         await rows.close()
+
+
+async def _snapshots(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Packs are compiled from one snapshot, by plans that do not change with what was asked before."""
+    await register_vector_async(connection)
+    await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+    await connection.set_read_only(True)
+    connection.prepare_threshold = 1

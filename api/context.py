@@ -12,6 +12,7 @@ from api.errors import Problem
 from api.log import Log
 from sinks.database import Pool
 from stack.settings import Settings
+from streams.settling import Settling
 from streams.topics import Topics
 
 
@@ -22,9 +23,11 @@ class Resources:
     settings: Settings
     topics: Topics
     pool: Pool
+    reading: Pool  # whole packs read one snapshot
     log: Log
+    settling: Settling
     model: EmbeddingModel
-    model_number: int | None = None  # of the embedding model, in this database
+    model_number: int | None = None  # of the embedding model in this database, once it has embedded anything
     homes: dict[UUID, "Home"] = field(default_factory=dict)
 
 
@@ -49,6 +52,13 @@ class Context:
     @property
     def pool(self) -> Pool:
         return self.resources.pool
+
+    async def model_number(self) -> int | None:
+        resources = self.resources
+        if resources.model_number is None:
+            row = await self.row("SELECT id FROM embedding_models WHERE name = %s", [resources.model.name])
+            resources.model_number = row["id"] if row else None
+        return resources.model_number
 
     async def home(self, anima: UUID) -> Home:
         """Raises Problem 404 for an anima that is not there or not the caller's."""

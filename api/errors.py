@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from sinks.progress import NotYet
+from streams.settling import NotSettled
 
 log = structlog.get_logger()
 RETRY_AFTER_S = 1
@@ -62,7 +63,7 @@ async def _kafka_away(request: Request, error: KafkaError) -> JSONResponse:
     return await _problem(request, Unavailable("Kafka did not acknowledge in time; repeat with the same dedupe_key"))
 
 
-async def _not_yet(request: Request, error: NotYet) -> JSONResponse:
+async def _not_yet(request: Request, error: NotYet | NotSettled) -> JSONResponse:
     return await _problem(request, Unavailable(str(error)))
 
 
@@ -78,4 +79,5 @@ _ANSWERS: dict[type[Exception], Callable[..., Awaitable[JSONResponse]]] = {
     psycopg_pool.PoolTimeout: _postgres_away,
     KafkaError: _kafka_away,
     NotYet: _not_yet,
+    NotSettled: _not_yet,
 }

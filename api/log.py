@@ -62,6 +62,13 @@ class Log:
             raise KafkaTimeoutError(f"no acknowledgement within {ACKNOWLEDGE_S:g} s") from None
         return [Position(one.topic, one.partition, one.offset) for one in stored]
 
+    async def append_if_reachable(self, key: bytes, partition: int, record: Record) -> None:
+        """For records that may be lost when Kafka is away."""
+        try:
+            await self.append(key, partition, [record])
+        except (KafkaError, Unavailable) as error:
+            log.warning("not recorded", kind=type(record).__name__, error=repr(error))
+
     async def reachable(self) -> bool:
         """Whether a broker answers now."""
         if self.producer is None:

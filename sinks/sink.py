@@ -8,7 +8,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
-from sinks import events, memories, progress
+from sinks import events, memories, progress, recalls
 from sinks.copy import copy_rows, moment
 from sinks.database import Pool, pool, sql
 from stack.settings import Settings
@@ -16,7 +16,7 @@ from streams.consumer import Batches, Consumer, run_loop
 from streams.dead_letters import DeadLetter, bury
 from streams.decode import Undecodable, decode, read
 from streams.kafka import producer, topics_of
-from streams.records import Memory, Tick
+from streams.records import Memory, Recall, Tick
 
 STAGE = "sink"
 LETTER_COLUMNS = ("topic", "partition", "offset", "stage", "reason", "key", "value", "recorded_at", "attempts")
@@ -31,20 +31,22 @@ class Sink:
     async def handle(self, batches: Batches, expected: dict[TopicPartition, int]) -> None:
         """One transaction for one poll. Raises NotOwner, and psycopg.Error with nothing written."""
         letters: list[DeadLetter] = []
-        arrivals = self._events(batches, letters)
+        arrivals, served = self._log(batches, letters)
         revisions = self._memories(batches, letters)
         async with self.pool.connection() as connection, connection.transaction():
             reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
             await progress.advance(connection, STAGE, expected, reached)
             await self._write_events(connection, arrivals, letters)
+            if served:
+                await recalls.write(connection, served)
             if revisions:
                 await memories.write(connection, revisions)
             await self._write_letters(connection, batches)
             if letters:  # before the commit: a crash in between repeats them under the same source
                 await bury(self.producer, self.topics.dead_letters.name, letters)
 
-    def _events(self, batches: Batches, letters: list[DeadLetter]) -> list[events.Arrival]:
-        arrivals = []
+    def _log(self, batches: Batches, letters: list[DeadLetter]) -> tuple[list[events.Arrival], list[recalls.Served]]:
+        arrivals, served = [], []
         for tp, records in batches.items():
             if tp.topic != self.topics.events.name:
                 continue
@@ -54,9 +56,13 @@ class Sink:
                 except Undecodable as error:
                     letters.append(DeadLetter.of(raw, STAGE, str(error)))
                     continue
-                if anima is not None and not isinstance(record, Tick):
+                if anima is None or isinstance(record, Tick):
+                    continue
+                if isinstance(record, Recall):
+                    served.append(recalls.Served(anima, raw.partition, raw.offset, raw.timestamp, record))
+                else:
                     arrivals.append(events.Arrival(anima, raw.key, raw.partition, raw.offset, raw.timestamp, record))
-        return arrivals
+        return arrivals, served
 
     def _memories(self, batches: Batches, letters: list[DeadLetter]) -> list[memories.Stored]:
         revisions = []

@@ -66,7 +66,7 @@ def migrate() -> None:
 
 
 @app.command()
-def stage(name: Annotated[str, typer.Argument(help="score, sink, index, embed, synthesize.")]) -> None:
+def stage(name: Annotated[str, typer.Argument(help="A stage, as `status` names it.")]) -> None:
     """Run one stage in this process."""
     from stack.environment import configured
     from stack.stage import run

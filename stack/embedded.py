@@ -59,14 +59,14 @@ class Stack:
 
     def start(self) -> bool:
         """Until it is ready; False if it ran already. If it cannot become ready, nothing of it is left running."""
-        if self.running():
-            return False
         self.directory.prepare(self._versions())
         with self.directory.exclusive():
             if self.running():
                 return False
             self._stop_leftovers()
             self._require_ports()
+            if not self.settings.kafka:
+                jars.java()
             self._prepare_servers()
             supervision.configure(self.directory, programs(self.settings, self.directory))
             try:
@@ -136,7 +136,6 @@ class Stack:
                 done.result()
 
     def _prepare_kafka(self) -> None:
-        jars.java()
         if not jars.fetched():
             self.progress.say(f"fetching Apache Kafka {jars.VERSION} (44 MB, once per checkout)")
             jars.fetch()
@@ -153,10 +152,11 @@ class Stack:
                 raise StackError(f"Not ready after {READY_S:.0f} s: {self.status().reason} See {self.directory.logs}.")
 
     def _ready(self) -> bool:
-        self._require_hope()
-        return api_ready(self.settings)[0]
+        # One that died while starting has to prove itself; the others only have to be there.
+        settled = all(p.state == "RUNNING" or (p.pid and p.starts == 1) for p in self._require_hope())
+        return settled and api_ready(self.settings)[0]
 
-    def _require_hope(self) -> None:
+    def _require_hope(self) -> list[Running]:
         try:
             found = self.supervisor.processes()
         except NotRunningError:
@@ -166,6 +166,7 @@ class Stack:
                 log = self.directory.logs / f"{process.name}.log"
                 tail = log.read_text(errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []
                 raise StackError("\n  ".join([f"{process.name} does not stay up. The end of {log}:", *tail]))
+        return found
 
     def _shut_down(self) -> bool:
         supervisor = self.supervisor

@@ -55,6 +55,7 @@ def _copy_jars(maven: str) -> None:
     draft = Path(tempfile.mkdtemp(dir=JARS.parent, prefix="kafka-"))
     try:
         _run_maven(maven, draft)
+        draft.chmod(0o755)
         if not fetched():  # another stack may have been quicker
             draft.rename(JARS)
     finally:

@@ -35,12 +35,12 @@ def kafka_listens(settings: Settings) -> bool:
         return probe.connect_ex(("127.0.0.1", settings.kafka_port)) == 0
 
 
-async def admin_step(settings: Settings, alive: Callable[[], None]) -> None:
+async def admin_step(settings: Settings, alive: Callable[[], object]) -> None:
     """Topics and tables, each as soon as its server serves. `alive` raises when waiting has become pointless."""
     await asyncio.gather(_topics(settings, alive), _tables(settings, alive))
 
 
-async def _topics(settings: Settings, alive: Callable[[], None]) -> None:
+async def _topics(settings: Settings, alive: Callable[[], object]) -> None:
     from aiokafka.errors import KafkaError
 
     from streams.admin import WrongPartitionCount, ensure_topics
@@ -60,7 +60,7 @@ async def _topics(settings: Settings, alive: Callable[[], None]) -> None:
         raise StackError(str(error)) from None
 
 
-async def _tables(settings: Settings, alive: Callable[[], None]) -> None:
+async def _tables(settings: Settings, alive: Callable[[], object]) -> None:
     import psycopg
 
     from sinks.database import dsn
@@ -79,7 +79,7 @@ async def _tables(settings: Settings, alive: Callable[[], None]) -> None:
 
 
 async def _patiently(
-    attempt: Callable[[], Awaitable[None]], transient: type[Exception], alive: Callable[[], None], *, patient: bool
+    attempt: Callable[[], Awaitable[None]], transient: type[Exception], alive: Callable[[], object], *, patient: bool
 ) -> None:
     """Until it succeeds or `alive` raises: a server that recovers a large log after a crash takes its time."""
     while True:

@@ -190,7 +190,8 @@ def _program(program: Program, directory: DataDirectory) -> str:
         retries=LONGEST_PAUSE_S,
         stop_signal=program.stop_signal,
         stop_s=program.stop_s,
-        logs=_escaped(directory.logs),
+        # supervisord expands this one twice.
+        logs=_escaped(_escaped(directory.logs)),
     )
     if program.user:
         text += f"user={program.user}\n"

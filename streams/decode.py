@@ -8,11 +8,12 @@ from pydantic import ValidationError
 
 from streams.kafka import partition_of
 from streams.positions import InvalidKey, anima_of
-from streams.records import SCHEMA_VERSION, Configure, Event, Record, Tick
+from streams.records import SCHEMA_VERSION, Configure, Event, Recall, Record, Tick
 
 VALUE_BYTES = 500_000
+LogRecord = Event | Configure | Recall | Tick
 R = TypeVar("R", bound=Record)
-KINDS: dict[str, type[Event | Configure | Tick]] = {"event": Event, "configure": Configure, "tick": Tick}
+KINDS: dict[str, type[LogRecord]] = {"event": Event, "configure": Configure, "recall": Recall, "tick": Tick}
 
 
 class Undecodable(ValueError):
@@ -31,7 +32,7 @@ class RawRecord(Protocol):
 
 class Decoded(NamedTuple):
     anima: UUID | None  # None for a tick
-    record: Event | Configure | Tick
+    record: LogRecord
 
 
 def decode(raw: RawRecord, partitions: int) -> Decoded:
@@ -67,7 +68,7 @@ def _home(raw: RawRecord, claimed: UUID | None, partitions: int) -> UUID:
     return anima
 
 
-def _other_kind(value: bytes, error: ValidationError) -> Configure | Tick:
+def _other_kind(value: bytes, error: ValidationError) -> Configure | Recall | Tick:
     """The record if it is not an event but something else that we know; otherwise the clearest reason."""
     try:
         data = orjson.loads(value)

@@ -126,6 +126,27 @@ class Tick(Record):
     schema_version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
 
 
+class RecalledItem(Record):
+    kind: Literal["event", "memory"]
+    id: UUID
+
+
+class Recall(Record):
+    """The fact that a pack was served. It reinforces the memories in it."""
+
+    kind: Literal["recall"] = "recall"
+    schema_version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
+    anima_id: UUID | None = None
+    pack_id: str = Field(pattern="^[0-9a-f]{64}$")
+    generation: int = Field(ge=1)
+    query: Annotated[Text, Field(max_length=4000)] | None = None
+    preset: Label
+    max_tokens: int = Field(ge=1)
+    token_count: int = Field(ge=0)
+    content: Text
+    items: tuple[RecalledItem, ...]
+
+
 class SynthesisTrigger(Record):
     """The decision to synthesise one window: the anima's events from first_offset to last_offset, both included."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cache
 
-from streams.records import Configure, Event, Memory, Record, SynthesisTrigger, Tick
+from streams.records import Configure, Event, Memory, Recall, Record, SynthesisTrigger, Tick
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -47,7 +47,7 @@ def topics(prefix: str, generation: int) -> Topics:
         events=Topic(
             f"{prefix}events",
             ("producers", "api", "score"),
-            (Event, Configure, Tick),
+            (Event, Configure, Recall, Tick),
             {
                 "cleanup.policy": "delete",
                 "retention.ms": "-1",

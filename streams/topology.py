@@ -29,13 +29,14 @@ class Stage:
     about: str
 
 
+# In the order of the data: each stage stands behind those that write what it reads.
 STAGES = (
     Stage("score", "agents.score", lambda t: (t.events,), lambda t: (t.triggers, t.accumulation, t.events), (),
           "folds the log into a score per anima; emits a trigger for each window that is due; writes ticks"),
-    Stage("sink", "sinks.sink", lambda t: (t.events, t.memories, t.dead_letters), lambda t: (t.dead_letters,), (),
-          "writes rows and progress in one transaction"),
     Stage("synthesize", "agents.synthesize", lambda t: (t.triggers,), lambda t: (t.memories, t.dead_letters), ("sink",),
           "claims a window, asks the model, emits a memory"),
+    Stage("sink", "sinks.sink", lambda t: (t.events, t.memories, t.dead_letters), lambda t: (t.dead_letters,), (),
+          "writes rows and progress in one transaction"),
     Stage("index", "agents.index", lambda t: (t.events, t.memories), lambda t: (), ("sink",),
           "indexes the words of what is visible"),
     Stage("embed", "agents.embed", lambda t: (t.events, t.memories), lambda t: (), ("sink",),

@@ -5,6 +5,7 @@ before anyone sees it, so a crash after that point costs nothing, and a replay f
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from tenacity import (
 
 from agents.llm.errors import InvalidReplyError, ModelError, OverBudgetError, RefusedError, RetryLaterError
 from agents.llm.ledger import Entry, Ledger, Recorded
-from agents.llm.model import Call, LanguageModel, Reply, T, canonical
+from agents.llm.model import Call, LanguageModel, Reply, T, readable
 from agents.llm.provider import cost_usd
 from stack.settings import Settings
 
@@ -35,6 +36,9 @@ LONGEST_WAIT_S = 120.0
 RECORD_ATTEMPTS = 12
 # In characters. A longer request is recorded by its size.
 LONGEST_REQUEST = 64_000
+
+# An escape that is not itself the end of an escaped backslash.
+_ESCAPED_NUL = re.compile(r"((?<!\\)(?:\\\\)*)\\u0000")
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -229,8 +233,11 @@ def _replayed(call: Call[T], recorded: Recorded) -> Reply[T] | None:
 
 
 def _bounded_request(call: Call[Any]) -> str:
-    request = canonical({"input": call.input, **call.prompt.parameters.model_dump(exclude={"purpose"})})
-    return request if len(request) <= LONGEST_REQUEST else canonical({"input_characters": len(request)})
+    """For people to look at, so it may lack the one character that jsonb refuses."""
+    request = readable({"input": call.input, **call.prompt.parameters.model_dump(exclude={"purpose"})})
+    if len(request) > LONGEST_REQUEST:
+        return readable({"input_characters": len(request)})
+    return _ESCAPED_NUL.sub(r"\1", request)
 
 
 def _asks_for_too_much(error: BaseException) -> bool:

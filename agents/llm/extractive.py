@@ -19,8 +19,16 @@ FEWEST_QUOTES = 3
 SUMMARY_WORDS = 40
 SUMMARY_CHARACTERS = 300
 
-# Hundredths of importance for each kind of cue among the quotes, on top of _PLAIN; all of them together give 0.95.
-_IMPORTANCE = {"number": 5, "name": 10, "preference": 17, "correction": 18, "decision": 15, "personal": 10}
+# Hundredths of importance for each kind of cue in the two best sentences, on top of _PLAIN; all together give 0.95.
+_IMPORTANCE = {
+    "number": 5,
+    "name": 8,
+    "time": 5,
+    "preference": 16,
+    "correction": 16,
+    "decision": 15,
+    "personal": 10,
+}
 _PLAIN = 20
 _NOTHING_TELLING = 10
 _NOBODY_SPOKE = 35
@@ -54,7 +62,7 @@ def extract(events: list[Mapping[str, str]]) -> Synthesis:
     return Synthesis(
         summary=_summary(chosen, found),
         content="\n".join(f"{sentence.author}: {sentence.text}" for sentence in quotes),
-        importance=_importance(quotes, events) / 100,
+        importance=_importance(chosen[:2], events) / 100,
         confidence=_confidence(quotes, frequency) / 100,
     )
 
@@ -117,10 +125,10 @@ def _whole(text: str) -> str:
     return text if text[-1] in _ENDS else text + "."
 
 
-def _importance(quotes: list[Sentence], events: list[Mapping[str, str]]) -> int:
-    if not any(sentence.telling for sentence in quotes):
+def _importance(best: list[Sentence], events: list[Mapping[str, str]]) -> int:
+    if not any(sentence.telling for sentence in best):
         return _NOTHING_TELLING
-    cues = {cue for sentence in quotes for cue in sentence.cues}
+    cues = {cue for sentence in best for cue in sentence.cues}
     importance = _PLAIN + sum(_IMPORTANCE[cue] for cue in cues)
     spoken = any(event["type"].startswith("message.") for event in events)
     return importance if spoken else min(importance, _NOBODY_SPOKE)

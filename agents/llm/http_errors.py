@@ -53,4 +53,7 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
 def _seconds(value: str, now: datetime) -> float:
     if value.strip().isdecimal():
         return float(value)
-    return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+    # "-0000" says UTC without a time zone, and comes back naive.
+    moment = parsedate_to_datetime(value)
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import psycopg
+from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from agents.llm.errors import RetryLaterError
@@ -27,7 +28,7 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one call cost. `request` and `reply` are JSON. Without a reply it was paid in vain: `problem` says why."""
+    """What one call cost. `request` (without NUL) and `reply` are JSON. Without a reply, `problem` says why."""
 
     anima_id: UUID
     trigger_id: UUID | None
@@ -58,33 +59,32 @@ class Ledger(Protocol):
 
 
 class PostgresLedger:
-    """In the table of `sql/llm_calls.sql`."""
+    """In the table `llm_calls`."""
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
 
     async def get(self, call_id: str) -> Recorded | None:
-        async with self._connection() as connection:
-            cursor = await connection.execute(_sql("get_call"), {"call_id": call_id})
-            row = await cursor.fetchone()
+        async with self._cursor() as cursor:
+            row = await (await cursor.execute(_sql("get_call"), {"call_id": call_id})).fetchone()
         return None if row is None else Recorded(*row)
 
     async def put(self, call_id: str, entry: Entry) -> None:
-        async with self._connection() as connection:
-            await connection.execute(_sql("put_call"), {"call_id": call_id, **asdict(entry)})
+        async with self._cursor() as cursor:
+            await cursor.execute(_sql("put_call"), {"call_id": call_id, **asdict(entry)})
 
     async def spent(self, anima_id: UUID, since: datetime) -> int:
-        async with self._connection() as connection:
-            cursor = await connection.execute(_sql("spent_tokens"), {"anima_id": anima_id, "since": since})
-            row = await cursor.fetchone()
+        async with self._cursor() as cursor:
+            asked = {"anima_id": anima_id, "since": since}
+            row = await (await cursor.execute(_sql("spent_tokens"), asked)).fetchone()
         return int(row[0]) if row else 0
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
-        """A connection in a transaction that commits at the end."""
+    async def _cursor(self) -> AsyncIterator[psycopg.AsyncCursor[tuple[Any, ...]]]:
+        """In a transaction that commits at the end."""
         try:
-            async with self._pool.connection() as connection:
-                yield connection
+            async with self._pool.connection() as connection, connection.cursor(row_factory=tuple_row) as cursor:
+                yield cursor
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed, TooManyRequests) as error:
             raise RetryLaterError(f"the ledger of model calls is out of reach: {error}") from error
 

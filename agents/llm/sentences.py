@@ -17,11 +17,13 @@ from agents.words import terms
 LONGEST_QUOTE = 400
 LONGEST_EVENT = 40_000
 
-_ROLES = {"message.in": 100, "message.out": 70, "tool.call": 15, "tool.result": 25, "system": 25}
-_OTHER_ROLE = 70
+_ROLES = {"message.in": 100, "message.out": 85, "tool.call": 15, "tool.result": 25, "system": 25}
+_OTHER_ROLE = 85
 
+# Percent that each distinct stem adds, up to so many: a detailed sentence is worth more than a general one.
+_PER_STEM, _MOST_STEMS = 5, 12
 # Percent to take off what does not stand on its own.
-_DATA, _SMALL_TALK, _QUESTION, _FRAGMENT = 90, 85, 70, 50
+_DATA, _SMALL_TALK, _QUESTION, _FRAGMENT, _TO_THE_OTHER = 90, 85, 70, 50, 35
 
 _FENCE = re.compile(r"\s*(```|~~~)")
 _BULLET = re.compile(r"^[\s#>*\u2022\u2013-]+(?=\S)")
@@ -41,6 +43,7 @@ _GREETING = _any_of(
     "|hallo|danke|hola|gracias|ol\u00e1|obrigad[oa]|ciao|grazie|bonjour|salut|merci"
 )
 _FIRST_PERSON = _any_of("(?:i|we)(?:'(?:m|ve|d|ll|re))?|me|my|mine|us|our|ours")
+_SECOND_PERSON = _any_of("you|your|yours|you're|you've|you'd|you'll|let's")
 _ENGLISH = _any_of("the|and|of|to|with|this|that|are|were|been|has|have|had|not")
 
 # Each cue, and how much it adds to a sentence's weight, in percent.
@@ -65,8 +68,16 @@ _CUES = {
     "decision": (
         35,
         _any_of(
-            "decided?|agreed|going to|plan(?:s|ned|ning)?|let's|(?:we|i)'ll|will|deadline|must|need(?:s|ed)? to|promised?"
-            "|scheduled|booked|signed|chose|approved|due"
+            "decided?|agreed|going to|plan(?:s|ned|ning)?|(?:we|i)'ll|will|deadline|must|need(?:s|ed)? to"
+            "|promised?|scheduled|booked|signed|chose|approved|due"
+        ),
+    ),
+    "time": (
+        25,
+        _any_of(
+            "yesterday|today|tonight|tomorrow|(?:last|next|this) (?:night|week|weekend|month|year|summer|winter|spring)"
+            "|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|january|february|march|april|june|july|august|september|october"
+            "|november|december|ago|since|until"
         ),
     ),
     "personal": (25, _any_of("my|our|i'm|i am|i've|i have|i was|i work|i live|name is|born|birthday")),
@@ -75,8 +86,8 @@ _CUES = {
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """`text` is a verbatim part of its event's content. `weight` is in percent of what a plain sentence of a user weighs,
-    and `doubt` is already off it.
+    """`text` is a verbatim part of its event's content. `weight` is in percent of a plain sentence of a user's, with
+    `doubt` already taken off.
     """
 
     author: str
@@ -88,7 +99,7 @@ class Sentence:
 
     @property
     def telling(self) -> bool:
-        return self.doubt == 0
+        return self.doubt <= _TO_THE_OTHER
 
     @property
     def idle(self) -> bool:
@@ -142,10 +153,11 @@ def _cut(text: str) -> str:
 
 def _weighed(author: str, event_type: str, text: str) -> Sentence:
     cues = frozenset(name for name, (_, pattern) in _CUES.items() if pattern.search(text))
+    stems = tuple(dict.fromkeys(terms(text)))
     doubt = _doubt(text)
-    gain = 100 + sum(_CUES[name][0] for name in sorted(cues))
+    gain = 100 + sum(_CUES[name][0] for name in cues) + _PER_STEM * min(len(stems), _MOST_STEMS)
     weight = gain * _ROLES.get(event_type, _OTHER_ROLE) * (100 - doubt) // 10_000
-    return Sentence(author, text, tuple(dict.fromkeys(terms(text))), cues, weight, doubt)
+    return Sentence(author, text, stems, cues, weight, doubt)
 
 
 def _doubt(text: str) -> int:
@@ -156,4 +168,6 @@ def _doubt(text: str) -> int:
         return _SMALL_TALK
     if text.rstrip(_QUOTED).endswith(_QUESTION_MARKS):
         return _QUESTION
-    return _FRAGMENT if words < 4 and text.isascii() else 0
+    if words < 4 and text.isascii():
+        return _FRAGMENT
+    return _TO_THE_OTHER if _SECOND_PERSON.search(text) else 0

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints
 
 from agents.llm.model import Call
 from agents.llm.prompt import prompt
@@ -29,12 +29,17 @@ class WindowEvent(Protocol):
     def session_id(self) -> str | None: ...
 
 
-def without_nul(text: str) -> str:
+def without_nul(text: object) -> object:
     """PostgreSQL's text holds every character but this one."""
-    return text.replace("\x00", "")
+    return text.replace("\x00", "") if isinstance(text, str) else text
 
 
-Text = Annotated[str, AfterValidator(without_nul)]
+Summary = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000), BeforeValidator(without_nul)
+]
+Content = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000), BeforeValidator(without_nul)
+]
 
 
 class Synthesis(BaseModel):
@@ -42,12 +47,8 @@ class Synthesis(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    summary: Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)] = Field(
-        description="One or two sentences that stand on their own."
-    )
-    content: Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)] = Field(
-        description="The details, with verbatim quotes, each on a line `author: quote`."
-    )
+    summary: Summary = Field(description="One or two sentences that stand on their own.")
+    content: Content = Field(description="The details, with verbatim quotes, each on a line `author: quote`.")
     importance: float = Field(ge=0, le=1, description="How much it matters later, 0 to 1.")
     confidence: float = Field(ge=0, le=1, description="How sure it is that the memory is right, 0 to 1.")
 

@@ -1,8 +1,9 @@
 """What a question names, read from its text alone: who said it, and when.
 
-A small encoder is pulled towards every text that mentions a name that the question mentions. So authors' names go to the ranking by
-themselves, and the text that is embedded says "someone" in their place.
+A small encoder is pulled towards every text that mentions a name that the question mentions. So authors' names go to
+the ranking by themselves, and the text that is embedded says "someone" in their place.
 """
+
 import re
 from calendar import monthrange
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,8 +16,11 @@ DAY_S = 86_400
 # People tell in the days after what happened, and a date may be meant in another time zone.
 TOLD_BEFORE, TOLD_AFTER = timedelta(days=1), timedelta(days=7)
 
-_MONTHS = "january february march april may june july august september october november december".split()
-_MONTH = "|".join(f"{month[:3]}(?:{month[3:]})?" if month[3:] else month for month in _MONTHS) + "|sept"
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
+_MONTH = "|".join(f"{month[:3]}(?:{month[3:]})?" for month in _MONTHS) + "|sept"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
 _CALENDAR = [
@@ -28,9 +32,10 @@ _CALENDAR = [
     re.compile(rf"(?<=\s)(?P<month>(?-i:(?=[A-Z]))(?:{_MONTH}))\b", re.IGNORECASE),
     re.compile(rf"\b(?:in|of|since|during|before|after|by) {_YEAR}\b", re.IGNORECASE),
 ]
-_AGO = re.compile(r"\b(?P<count>\d{1,3}|an?|one|two|three|four|five|six) (?P<unit>day|week|month|year)s? ago\b", re.IGNORECASE)
-_LATELY = re.compile(r"\b(?:(?P<day>today|yesterday)|(?P<which>this|last|past) (?P<unit>week|month|year))\b", re.IGNORECASE)
 _COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
+_UNIT = r"(?P<unit>day|week|month|year)"
+_AGO = re.compile(rf"\b(?P<count>\d{{1,3}}|{'|'.join(_COUNTS)}) {_UNIT}s? ago\b", re.IGNORECASE)
+_LATELY = re.compile(rf"\b(?:(?P<day>today|yesterday)|(?P<which>this|last|past) {_UNIT})\b", re.IGNORECASE)
 _UNIT_DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
 
 
@@ -44,7 +49,9 @@ def embedding_text(question: str, author_names: Iterable[str]) -> str:
 
 
 def named_authors(question: str, author_names: Sequence[str]) -> frozenset[int]:
-    """The positions in `author_names` of those whom the question names, in full or, for a name of several words, by one of them."""
+    """The positions in `author_names` of those whom the question names: in full or, for a name of several words, by
+    one.
+    """
     return frozenset(at for at, name in enumerate(author_names) if _named_as(name, question))
 
 
@@ -57,7 +64,7 @@ def _named_as(name: str, question: str) -> list[re.Pattern[str]]:
 def _spellings(name: str) -> list[str]:
     """A person is also named by one word of the name. Identifiers are not: nobody means `search_tool` by `search`."""
     whole = " ".join(name.split())
-    parts = [part for part in whole.split(" ") if part[:1].isupper()] if " " in whole else []
+    parts = [part for part in whole.split(" ") if part[:1].isupper()]
     return [spelling for spelling in dict.fromkeys([whole, *parts]) if len(spelling) > 1]
 
 
@@ -71,10 +78,10 @@ def _pattern(spelling: str) -> re.Pattern[str]:
 
 
 def named_times(question: str, now: datetime) -> tuple[tuple[int, int], ...]:
-    """When whatever the question dates may have been told: (first, last) seconds since 1970, in the order of their beginnings.
+    """When what the question dates may have been told: (first, last) second since 1970, by their beginnings.
 
-    Understood are English dates, months and years, ISO dates, "today", "yesterday", "last week", "three months ago" and the like. A
-    date without a year has the year that the question gives another one, else it is the latest that lies before `now`.
+    Understood are English dates, months and years, ISO dates, "today", "yesterday", "last week", "three months ago" and
+    the like. A date without a year has the year that the question gives another, else it is the latest before `now`.
     """
     today = now.astimezone(UTC).date()
     spans = {*_calendar(question, today), *_relative(question, today)}

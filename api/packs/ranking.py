@@ -1,24 +1,25 @@
 """Score every item of one anima for one question, and fill a token budget with the best.
 
-Everything here is arithmetic on arrays indexed by `seq`, an item's dense ordinal in the order of the log: no I/O, no clock. The items
-are events; memories rank the same way. The total is a sum of weighted components:
+Everything here is arithmetic on arrays indexed by `seq`, an item's dense ordinal in the order of the log: no I/O, no
+clock. The items are events; memories rank the same way. The total is a sum of weighted components:
 
-    words            BM25 of the item's own terms
-    nearby words     BM25 of the item and the two before and after it in its thread, taken as one text
-    thread words     BM25 of the item's whole thread, taken as one text
-    similarity       cosine of the item's vector with the question's
+    words               BM25 of the item's own terms
+    nearby words        BM25 of the item and the two before and after it in its thread, taken as one text
+    thread words        BM25 of the item's whole thread, taken as one text
+    similarity          cosine of the item's vector with the question's
     nearby similarity   its mean over the item and the two before and after it in its thread
-    named author     the question names who said it
-    named time       the question names when it was said
+    named author        the question names who said it
+    named time          the question names when it was said
 
-The first five are z-scores over the anima, so that the weights mean the same for 100 items and for 100,000. A thread is what one
-session holds, cut wherever nothing was said for `SILENCE_S`, so that producers without sessions, or with a single endless one, get
-neighbours too.
+The first five are z-scores over the anima, so that the weights mean the same for 100 items and for 100,000. A thread is
+what one session holds, cut wherever nothing was said for `SILENCE_S`, so that producers without sessions, or with a
+single endless one, get neighbours too.
 
-BM25: S. Robertson and H. Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009, section 3; its k1 and b are left at
-the usual 1.2 and .75, and its idf is made non-negative by 1 + inside the logarithm, as in Lucene.
+BM25: S. Robertson and H. Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009, section 3; its k1 and
+b are left at the usual 1.2 and .75, and its idf is made non-negative by 1 + inside the logarithm, as in Lucene.
 """
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,10 +37,11 @@ WEIGHTS: Mapping[str, float] = {
     "named author": 1.0,
     "named time": 1.0,
 }
-# What sets a few items apart from all others tells more than what halves them; beyond four standard deviations no name or date,
-# which may be mistaken, outweighs an answer found by its words and its meaning.
+# What sets a few items apart from all others tells more than what halves them; but a name or a date may be mistaken,
+# and must not outweigh an answer that is found by its words and its meaning.
 MOST_SET_APART = 4.0
-# Terms are scored in blocks of about this many cells: few numpy calls for a small anima, arrays that stay in cache for a large one.
+# Terms are scored in blocks of about this many cells: few numpy calls for a small anima, arrays that stay in cache for
+# a large one.
 CELLS = 1 << 15
 # A pasted page asks for hundreds of words; the rarest of them find what all would find, in bounded time.
 MOST_TERMS = 32
@@ -53,24 +55,26 @@ class Signals:
     """What is stored about n items, and how they meet the question. All arrays are indexed by seq.
 
     lengths      (n,) terms of each item, repeats counted
-    sessions     (n,) number of its session, -1 for none
-    authors      (n,) number of its author, -1 for none
+    sessions     (n,) number of its session (any number, as long as it is one session's), one number for all without
+    authors      (n,) number of its author, likewise
     occurred_at  (n,) seconds since 1970
     similarity   (n,) cosine with the question's vector, NaN where there is no vector yet
-    postings     one pair for each distinct term of the question: the seqs that have it (ascending) and how often each does
+    postings     a pair for each distinct term of the question: the seqs that have it (ascending), how often each does
     """
 
     lengths: Ints
     sessions: Ints
     authors: Ints
-    occurred_at: NDArray[np.int64]
+    occurred_at: Ints
     similarity: Floats
     postings: Sequence[tuple[Ints, Ints]]
 
 
 def joined(events: Signals, memories: Signals) -> Signals:
-    """Both as one, the memories after the events, so that one ranking compares them. Their postings must be those of the same terms
-    in the same order, empty where a term is missing. A memory has no neighbours: each is a thread of its own."""
+    """Both as one, the memories after the events, so that one ranking compares them. Their postings must be those of
+    the same terms in the same order, empty where a term is missing. A memory has no neighbours: each is a thread of its
+    own.
+    """
     count, alone = len(events.lengths), int(events.sessions.max(initial=-1)) + 1
     return Signals(
         np.concatenate((events.lengths, memories.lengths)),
@@ -95,7 +99,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
-    """`total` (n,) is the sum of `components` (each (n,), weighted); higher is better, and only differences mean anything."""
+    """`total` (n,) is the sum of `components` (each (n,), weighted). Higher is better; only differences count."""
 
     total: Floats
     components: Mapping[str, Floats] = field(repr=False)
@@ -137,7 +141,7 @@ def rank(signals: Signals, named: Named = Named()) -> Ranking:
 
 def standard(scores: Floats) -> Floats:
     """The scores' z-scores; all zero if they do not differ (by more than rounding)."""
-    centred = scores - scores.mean(dtype=np.float64).astype(np.float32)
+    centred: Floats = scores - scores.mean(dtype=np.float64).astype(np.float32)
     deviation = float(np.sqrt(np.square(centred).mean(dtype=np.float64)))
     if deviation <= 1e-6 * float(np.abs(scores).max()):
         return np.zeros(len(scores), np.float32)
@@ -145,10 +149,12 @@ def standard(scores: Floats) -> Floats:
 
 
 class Threads:
-    """Who is next to whom. Items stand in rows, thread after thread, with RADIUS empty cells between two threads, so that adding
-    shifted copies of a row never mixes threads."""
+    """Who is next to whom. Items stand in a row of cells, thread after thread, with RADIUS empty cells between two
+    threads, so that adding shifted copies of a row never mixes threads.
+    """
 
-    def __init__(self, sessions: Ints, occurred_at: NDArray[np.int64]) -> None:
+    def __init__(self, sessions: Ints, occurred_at: Ints) -> None:
+        occurred_at = occurred_at.astype(np.int64, copy=False)  # a difference of two 32-bit times may not fit 32 bits
         self.order = _by_session(sessions)
         if self.order is not None:
             sessions, occurred_at = sessions[self.order], occurred_at[self.order]
@@ -181,7 +187,7 @@ class Threads:
 
 
 def nearby_sums(rows: Floats) -> Floats:
-    """Each cell with the RADIUS cells before and after it, along the last axis; the outer RADIUS cells of a row stay empty."""
+    """Each cell plus the RADIUS cells before and after it, along the last axis. The outer RADIUS cells stay empty."""
     sums = np.zeros_like(rows)
     inner = sums[..., RADIUS:-RADIUS]
     width = inner.shape[-1]
@@ -226,7 +232,7 @@ class Words:
         return scores[threads.thread]
 
     def _tables(self, place: NDArray[np.intp], width: int) -> Iterator[tuple[Floats, Floats]]:
-        """How often each term (rows) occurs in each place (columns), some terms at a time, with the terms' idf as a column."""
+        """Some terms at a time: how often each (row) occurs in each place (column), and their idf as a column."""
         terms = max(1, CELLS // width)
         for first in range(0, len(self.idf), terms):
             idf = self.idf[first : first + terms, None]
@@ -253,8 +259,9 @@ def _saturated(counts: Floats, norm: Floats) -> Floats:
 
 
 def _complete(similarity: Floats, words: Floats) -> Floats:
-    """z-scores of the similarities, those missing replaced by what the words let expect (least squares over those known), so that
-    an item without a vector is neither hidden nor preferred."""
+    """z-scores of the similarities, those missing replaced by what the words let expect (least squares over those
+    known), so that an item without a vector is neither hidden nor preferred.
+    """
     known = ~np.isnan(similarity)
     if known.all():
         return standard(similarity)
@@ -274,7 +281,7 @@ def _said_by(authors: Ints, named: frozenset[int]) -> NDArray[np.bool_]:
     return said
 
 
-def _said_within(occurred_at: NDArray[np.int64], times: tuple[tuple[int, int], ...]) -> NDArray[np.bool_]:
+def _said_within(occurred_at: Ints, times: tuple[tuple[int, int], ...]) -> NDArray[np.bool_]:
     said = np.zeros(len(occurred_at), np.bool_)
     for first, last in times:
         said |= (occurred_at >= first) & (occurred_at <= last)
@@ -282,7 +289,7 @@ def _said_within(occurred_at: NDArray[np.int64], times: tuple[tuple[int, int], .
 
 
 def _set_apart(chosen: NDArray[np.bool_]) -> Floats:
-    """How many standard deviations of the indicator lie between the chosen and the rest; zero for all if it divides nobody."""
+    """For the chosen, by how many standard deviations of the indicator they differ; zero if it divides nobody."""
     share = float(chosen.mean(dtype=np.float64))
     if share in (0.0, 1.0):
         return np.zeros(len(chosen), np.float32)
@@ -300,18 +307,19 @@ def _by_session(sessions: Ints) -> NDArray[np.intp] | None:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A candidate for the pack: its text as printed, its tokens, the group whose heading it stands under (its session), and whether
-    it is a memory (and not an event)."""
+    """A candidate for the pack: its text as printed, its tokens, the group whose heading it stands under (its session),
+    and whether it is a memory (and not an event).
+    """
 
     text: str
     tokens: int
-    group: Hashable
+    group: int
     is_memory: bool = False
 
 
-def select(lines: Sequence[Line], headings: Mapping[Hashable, int], budget: int, memory_budget: int) -> list[int]:
-    """Fill the budget greedily from lines given best first. A line that does not fit, or repeats one taken under the same heading,
-    is passed over.
+def select(lines: Sequence[Line], headings: Mapping[int, int], budget: int, memory_budget: int) -> list[int]:
+    """Fill the budget greedily from lines given best first. A line that does not fit, or repeats one taken under the
+    same heading, is passed over.
 
     headings       tokens of each group's heading, paid by the first line taken in the group
     budget         tokens for everything
@@ -319,8 +327,8 @@ def select(lines: Sequence[Line], headings: Mapping[Hashable, int], budget: int,
     Returns the positions of the lines taken, ascending: still best first.
     """
     taken: list[int] = []
-    opened: set[Hashable] = set()
-    printed: set[tuple[Hashable, str]] = set()
+    opened: set[int] = set()
+    printed: set[tuple[int, str]] = set()
     for position, line in enumerate(lines):
         price = line.tokens + (0 if line.group in opened else headings[line.group])
         allowed = min(budget, memory_budget) if line.is_memory else budget

@@ -75,7 +75,7 @@ def ledger_database(ledger_server: str) -> str:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
     dsn = psycopg.conninfo.make_conninfo(ledger_server, dbname=name)
     with psycopg.connect(dsn) as connection:
-        connection.execute((files("agents.llm") / "sql" / "llm_calls.sql").read_bytes())
+        connection.execute((files("sinks") / "migrations" / "0003_llm_calls.sql").read_bytes())
     return dsn
 
 

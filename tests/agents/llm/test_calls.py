@@ -66,6 +66,24 @@ async def test_another_input_is_another_call(provider: Provider, ledger: Ledger,
     assert len(provider.wire.asked) == 2
 
 
+async def test_odd_characters_are_no_reason_to_lose_a_paid_reply(
+    provider: Provider, ledger: Ledger, clock: Clock
+) -> None:
+    provider.wire.will(provider.replies(GOOD.replace("Lisbon.", r"Lisbon.\u0000")))
+    call = provider.call("nul \x00 and its escape \\u0000, lone \ud83d surrogate, \\\x00")
+    reply = await shell(provider.model, ledger, clock).complete(call, Payer(INES))
+    assert reply.value == Synthesis.model_validate(MEMORY)
+    assert await ledger.get(call.id) is not None
+
+
+async def test_a_request_too_long_for_the_ledger_is_recorded_by_its_size(provider: Provider, clock: Clock) -> None:
+    provider.wire.will(provider.replies(GOOD))
+    ledger = MemoryLedger()
+    await shell(provider.model, ledger, clock).complete(provider.call("x" * 70_000), Payer(INES))
+    (row,) = ledger.rows.values()
+    assert json.loads(row.request)["input_characters"] > 70_000
+
+
 async def test_equal_calls_in_flight_share_one_request(provider: Provider, ledger: Ledger, clock: Clock) -> None:
     provider.wire.will(provider.replies(GOOD))
     calls = shell(provider.model, ledger, clock)
@@ -100,9 +118,7 @@ async def test_a_server_that_asks_for_an_hour_is_left_to_the_caller(provider: Pr
     assert (raised.value.retry_after_s, clock.waits) == (3600, [])
 
 
-async def test_an_invalid_reply_is_asked_again_with_the_error(
-    provider: Provider, ledger: Ledger, clock: Clock
-) -> None:
+async def test_an_invalid_reply_is_asked_again_with_the_error(provider: Provider, ledger: Ledger, clock: Clock) -> None:
     provider.wire.will(provider.replies('{"summary": "Ines moved."}'), provider.replies(GOOD))
     reply = await shell(provider.model, ledger, clock).complete(provider.call(), Payer(INES))
     last_turn = provider.wire.asked[1].body["messages"][-1]
@@ -119,9 +135,7 @@ async def test_a_correction_has_the_same_key_in_the_ledger(provider: Provider, l
     assert len(provider.wire.asked) == 2
 
 
-async def test_replies_paid_in_vain_count_towards_the_budget(
-    provider: Provider, ledger: Ledger, clock: Clock
-) -> None:
+async def test_replies_paid_in_vain_count_towards_the_budget(provider: Provider, ledger: Ledger, clock: Clock) -> None:
     provider.wire.will(provider.replies("nonsense"))
     with pytest.raises(InvalidReplyError):
         await shell(provider.model, ledger, clock).complete(provider.call(), Payer(INES))
@@ -206,14 +220,11 @@ async def test_a_paid_reply_waits_for_the_ledger_to_come_back(provider: Provider
     assert len(ledger.rows) == 1
 
 
-async def test_a_cancelled_caller_does_not_cancel_the_request(
-    provider: Provider, ledger: Ledger, clock: Clock
-) -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_request(provider: Provider, ledger: Ledger, clock: Clock) -> None:
     provider.wire.will(provider.replies(GOOD))
     calls = shell(provider.model, ledger, clock)
     caller = asyncio.create_task(calls.complete(provider.call(), Payer(INES)))
-    while not provider.wire.asked:
-        await asyncio.sleep(0)
+    await provider.wire.arrived.wait()
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller

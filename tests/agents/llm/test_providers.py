@@ -1,5 +1,5 @@
-"""Both providers through their official clients, against a server on this machine: what goes over the wire, and what each
-failure is turned into.
+"""Both providers through their official clients, against a server on this machine: what goes over the wire, and what
+each failure is turned into.
 """
 
 import json

@@ -10,7 +10,12 @@ from typing import Any
 
 from aiohttp import web
 
-MEMORY = {"summary": "Ines moved to Lisbon.", "content": "Ines: I moved to Lisbon", "importance": 0.7, "confidence": 0.9}
+MEMORY = {
+    "summary": "Ines moved to Lisbon.",
+    "content": "Ines: I moved to Lisbon",
+    "importance": 0.7,
+    "confidence": 0.9,
+}
 
 Answer = Callable[[web.Request], Any]
 
@@ -29,6 +34,7 @@ class Wire:
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     answers: deque[Answer] = field(default_factory=deque)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def will(self, *answers: Answer) -> None:
@@ -36,6 +42,7 @@ class Wire:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(Asked(request.path, dict(request.headers), await request.json()))
+        self.arrived.set()
         answer = self.answers.popleft() if len(self.answers) > 1 else self.answers[0]
         response: web.StreamResponse = await answer(request)
         return response
@@ -66,12 +73,12 @@ async def serving() -> AsyncIterator[Wire]:
         await runner.cleanup()
 
 
-def status(code: int, message: str = "no", headers: dict[str, str] | None = None, **error: Any) -> Answer:
+def status(number: int, message: str = "no", headers: dict[str, str] | None = None, **error: Any) -> Answer:
     """An error in the shape that both providers share."""
 
     async def answer(request: web.Request) -> web.Response:
         body = {"type": "error", "error": {"type": "some_error", "message": message, **error}}
-        return web.json_response(body, status=code, headers=headers)
+        return web.json_response(body, status=number, headers=headers)
 
     return answer
 

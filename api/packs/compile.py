@@ -1,0 +1,97 @@
+"""compile(view, budget, now) -> pack: which lines go in. Pure given the rows it reads.
+
+Pending events (no memory holds them yet) take up to 15 % of the budget first, so that what was just said is never missing;
+then memories of the current session, up to a quarter; the rest goes to long-term memories and, above all, to the verbatim
+events behind them, by rank. What one part leaves over flows to the next.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from agents.tokens import count_tokens
+from api.packs.render import CONTEXT, MEMORIES, SESSION, Line, ago, day_heading, section
+
+PENDING_SHARE, SESSION_SHARE = 0.15, 0.25
+SUMMARY_SHARE = 0.15  # of the long-term part: summaries point, the events behind them are the evidence
+SPARE = 4  # tokens kept back for what counting line by line may miss
+
+
+@dataclass(frozen=True)
+class View:
+    """Candidates, best first within each list; `pending` newest first."""
+
+    pending: Sequence[Line]
+    session: Sequence[Line]
+    memories: Sequence[Line]
+    events: Sequence[Line]
+    last_event_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Compiled:
+    content: str
+    token_count: int
+    lines: list[Line]
+
+
+class _Part:
+    """One section being filled: a line pays for itself, and the first line of a day for the day's heading."""
+
+    def __init__(self, heading: str) -> None:
+        self.heading, self.lines = heading, list[Line]()
+        self.days: set[date] = set()
+        self.ids: set[object] = set()
+
+    def price(self, line: Line) -> int:
+        price = line.tokens
+        if line.day not in self.days:
+            price += count_tokens(day_heading(line.day) + "\n")
+        return price if self.lines else price + count_tokens(self.heading + "\n")
+
+    def fill(self, candidates: Sequence[Line], budget: int, most: int | None = None) -> int:
+        """Take what fits, in the order given, passing over what does not; returns the tokens spent."""
+        spent = taken = 0
+        for line in candidates:
+            if most is not None and taken >= most:
+                break
+            price = self.price(line)
+            if spent + price <= budget and line.id not in self.ids:
+                self.lines.append(line)
+                self.days.add(line.day)
+                self.ids.add(line.id)
+                spent += price
+                taken += 1
+        return spent
+
+
+def compile_pack(view: View, budget: int, now: datetime, *, session: int, long_term: int) -> Compiled:
+    """`session` and `long_term` limit the memories of each part. Equal arguments give equal bytes."""
+    left = budget - SPARE
+    current, relevant = _Part(SESSION), _Part(MEMORIES)
+    left -= current.fill(view.pending, int(PENDING_SHARE * left))
+    left -= current.fill(view.session, int(SESSION_SHARE * left), session)
+    context = [] if current.lines or view.last_event_at is None else _context(view.last_event_at, now)
+    left -= count_tokens("\n".join([*context, ""]))
+    relevant.ids |= current.ids
+    left -= relevant.fill(view.memories, int(SUMMARY_SHARE * left), long_term)
+    left -= relevant.fill(view.events, left)
+    left -= relevant.fill(view.memories, left, long_term - sum(line.kind == "memory" for line in relevant.lines))
+    return _fitted(current, context, relevant, budget)
+
+
+def _context(last_event_at: datetime, now: datetime) -> list[str]:
+    return [CONTEXT, f"Last event {ago(last_event_at, now)}."]
+
+
+def _fitted(current: _Part, context: list[str], relevant: _Part, budget: int) -> Compiled:
+    """The text, counted whole. Should it exceed the budget after all, the last line taken goes first."""
+    while True:
+        written = section(SESSION, current.lines) if current.lines else list(context)
+        if relevant.lines:
+            written += section(MEMORIES, relevant.lines)
+        content = "\n".join(written)
+        tokens = count_tokens(content)
+        if tokens <= budget:
+            return Compiled(content, tokens, [*current.lines, *relevant.lines])
+        (relevant.lines or current.lines).pop()

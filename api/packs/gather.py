@@ -1,0 +1,180 @@
+"""From rows to the candidates of a pack: everything of the anima is ranked, only what can be in the pack is fetched."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import psycopg
+from pgvector import HalfVector
+from psycopg.rows import class_row
+
+from agents.embeddings.model import EmbeddingModel
+from agents.words import terms
+from api.packs import lines
+from api.packs.compile import View
+from api.packs.query import embedding_text, named_authors, named_times
+from api.packs.ranking import Named, Ranking, Signals, rank
+from api.packs.request import PackRequest, Preset
+from api.packs.standing import Standing, standing
+from sinks import retrieval
+from sinks.database import sql
+from sinks.items import Item, Layer
+from streams.topics import Topics
+
+FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
+UNINDEXED = 2_000  # events read word by word because the index has not reached them yet; more are found when it has
+TOKENS_PER_LINE = 12  # few lines are shorter: bounds how many events a budget can hold
+SUMMARIES = 4  # memories considered for each that may be in the pack
+
+
+@dataclass(frozen=True)
+class Asked:
+    request: PackRequest
+    preset: Preset
+    now: datetime
+    generation: int
+    topics: Topics
+    model_number: int | None
+
+    @property
+    def known_at(self) -> datetime:
+        return self.request.as_of or FOREVER
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What the first round trip brought: both layers complete, and how the memories stand."""
+
+    asked: Asked
+    overview: dict[str, Any]
+    events: Ranking
+    memories: Ranking
+    standing: Standing
+    last_event: int  # seq of the newest event; -1 for none
+
+
+async def gather(connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, asked: Asked) -> View:
+    """Three short round trips: who speaks (the question is embedded without their names), what ranking needs, the rows chosen."""
+    return await _rows(connection, await _find(connection, model, asked))
+
+
+async def _find(connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, asked: Asked) -> Found:
+    overview = await _one(
+        await connection.execute(sql("anima_view"), {"anima": asked.request.anima_id, "known_at": asked.known_at}, binary=True)
+    )
+    question = asked.request.query or ""
+    words = sorted(set(terms(question)))
+    vector = await _vector(model, question, overview["names"] or []) if question and asked.model_number else None
+    events, memories, columns = await _layers(connection, model, asked, vector, words)
+    events = await _with_unindexed(connection, asked, overview["events"], events, words)
+    events, memories = retrieval.prefix(events, overview["known_events"]), retrieval.prefix(memories, len(columns))
+    named = _named(question, overview, asked.now)
+    return Found(asked, overview, _rank(events, named), _rank(memories, named), columns, len(events) - 1)
+
+
+async def _vector(model: EmbeddingModel, question: str, names: Sequence[str]) -> HalfVector:
+    return HalfVector((await model.embed([embedding_text(question, names)]))[0])
+
+
+async def _layers(
+    connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, asked: Asked, vector: HalfVector | None, words: list[int]
+) -> tuple[retrieval.Layer, retrieval.Layer, Standing]:
+    anima, statement = asked.request.anima_id, retrieval.statement(model.dimensions)
+    generations = {Layer.event: 0, Layer.memory: asked.generation}
+    known = {"anima": anima, "generation": asked.generation, "known_at": asked.known_at}
+    async with connection.pipeline():
+        of_layers = [
+            await connection.execute(
+                statement,
+                retrieval.parameters(anima, layer, generation, asked.model_number, vector, words),
+                binary=True,
+            )
+            for layer, generation in generations.items()
+        ]
+        of_memories = await connection.execute(sql("memories_columns"), known, binary=True)
+    events, memories = [retrieval.unpack(await _one(cursor), words) for cursor in of_layers]
+    return events, memories, standing(await _one(of_memories))
+
+
+async def _with_unindexed(
+    connection: psycopg.AsyncConnection[Any], asked: Asked, count: int, layer: retrieval.Layer, words: list[int]
+) -> retrieval.Layer:
+    """The index follows the rows by milliseconds; until it has come, events are found by reading them."""
+    if len(layer) >= count:
+        return layer
+    async with connection.cursor(row_factory=class_row(Item)) as cursor:
+        await cursor.execute(sql("events_from"), [asked.request.anima_id, len(layer), UNINDEXED])
+        return retrieval.extend(layer, await cursor.fetchall(), words)
+
+
+def _named(question: str, overview: dict[str, Any], now: datetime) -> Named:
+    names, numbers = overview["names"] or [], overview["authors"] or []
+    authors = frozenset(numbers[at] for at in named_authors(question, names))
+    return Named(authors, named_times(question, now))
+
+
+def _rank(layer: retrieval.Layer, named: Named) -> Ranking:
+    signals = Signals(
+        layer.lengths, layer.sessions, layer.authors, layer.occurred_at, layer.similarity, layer.postings
+    )
+    return rank(signals, named)
+
+
+async def _rows(connection: psycopg.AsyncConnection[Any], found: Found) -> View:
+    asked = found.asked
+    pending = _pending(found)
+    events = _best_events(found)
+    session, long_term, parts = _memory_choice(found)
+    by_anima = {"anima": asked.request.anima_id, "generation": asked.generation}
+    async with connection.pipeline():
+        chosen_events = sorted({*pending, *events})
+        event_cursor = await connection.execute(sql("events_by_seq"), by_anima | {"seqs": chosen_events}, binary=True)
+        chosen_memories = sorted({*session, *long_term})
+        memory_cursor = await connection.execute(sql("memories_by_seq"), by_anima | {"seqs": chosen_memories}, binary=True)
+    event_rows = {row["seq"]: row for row in await event_cursor.fetchall()}
+    memory_rows = {row["seq"]: row for row in await memory_cursor.fetchall()}
+    draw = lines.Drawing(asked.topics, asked.preset.max_tokens)
+    return View(
+        [draw.pending(event_rows[seq], found.events) for seq in pending],
+        [draw.memory(memory_rows[seq], parts, "session_recency") for seq in session],
+        [draw.memory(memory_rows[seq], parts) for seq in long_term],
+        [draw.event(event_rows[seq], found.events) for seq in events],
+        found.overview["last_event_at"],
+    )
+
+
+def _pending(found: Found) -> list[int]:
+    """Events that no memory holds yet, newest first."""
+    oldest = max(found.standing.last_seq, found.last_event - found.asked.preset.pending)
+    return list(range(found.last_event, oldest, -1))
+
+
+def _best_events(found: Found) -> list[int]:
+    """By rank with a question; the newest without one."""
+    most = min(found.last_event + 1, found.asked.preset.max_tokens // TOKENS_PER_LINE)
+    if found.asked.request.query is None:
+        return list(range(found.last_event, found.last_event - most, -1))
+    return [int(seq) for seq in found.events.best(most)]
+
+
+def _memory_choice(found: Found) -> tuple[list[int], list[int], dict[str, np.ndarray[Any, Any]]]:
+    """Seqs of the current session's memories, newest first; of long-term ones, best first; and the parts of the scores."""
+    asked, memories = found.asked, found.standing
+    relevance = found.memories if asked.request.query is not None else None
+    parts = memories.parts(asked.now, asked.preset.weights, relevance)
+    in_session = memories.current & (memories.ended_at >= asked.now.timestamp() - asked.preset.session_hours * 3600)
+    by_recency = sorted(np.flatnonzero(in_session), key=lambda seq: (-memories.ended_at[seq], seq))
+    eligible = memories.current & ~in_session
+    if relevance is not None and asked.request.min_similarity > 0:
+        eligible &= relevance.components["similarity"] >= 0
+    order = np.argsort(-np.where(eligible, parts["total"], -np.inf), kind="stable")
+    long_term = [int(seq) for seq in order[: SUMMARIES * asked.preset.long_term] if eligible[seq]]
+    return [int(seq) for seq in by_recency[: asked.preset.session]], long_term, parts
+
+
+async def _one(cursor: psycopg.AsyncCursor[Any]) -> dict[str, Any]:
+    row: dict[str, Any] | None = await cursor.fetchone()
+    assert row is not None
+    return row

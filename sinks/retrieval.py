@@ -1,0 +1,153 @@
+"""What ranking reads, complete per anima: one statement per layer, arrays instead of rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from pgvector import HalfVector
+from psycopg import sql as composed
+
+from agents.index import BUCKETS, CHUNK, ENTRY, document
+from sinks.database import sql
+from sinks.items import Item
+
+Int32 = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer of one anima; every array is indexed by seq. See api.packs.ranking.Signals, which these become."""
+
+    lengths: Int32
+    sessions: Int32
+    authors: Int32
+    occurred_at: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+    postings: list[tuple[Int32, Int32]]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+def statement(dimensions: int) -> composed.Composed:
+    return composed.SQL(sql("retrieve")).format(
+        vectors=composed.Identifier(f"vectors_{dimensions}"), halfvec=composed.SQL(f"halfvec({int(dimensions)})")  # noqa: S608
+    )
+
+
+def parameters(
+    anima: Any, layer: int, generation: int, model: int | None, vector: HalfVector | None, terms: Sequence[int]
+) -> dict[str, Any]:
+    buckets = sorted({term % BUCKETS for term in terms})
+    return {
+        "anima": anima, "layer": layer, "generation": generation, "model": model, "vector": vector, "buckets": buckets
+    }  # fmt: skip
+
+
+async def fetch(connection: psycopg.AsyncConnection[Any], query: Any, values: dict[str, Any], terms: Sequence[int]) -> Layer:
+    cursor = await connection.execute(query, values, binary=True)
+    row = await cursor.fetchone()
+    assert row is not None
+    return unpack(row, terms)
+
+
+def unpack(row: dict[str, Any], terms: Sequence[int]) -> Layer:
+    """The row of `retrieve.sql` as arrays; `terms` are the distinct terms of the question. Pure."""
+    lengths = _column(row, "lengths")
+    packed = len(lengths) - _count(row["recent_lengths"])
+    return Layer(
+        lengths,
+        _column(row, "sessions"),
+        _column(row, "authors"),
+        _column(row, "occurred").astype(np.int64),
+        _similarity(row, len(lengths)),
+        _postings(row, terms, packed),
+    )
+
+
+def prefix(layer: Layer, items: int) -> Layer:
+    """The layer as it was when it held so many items."""
+    if items >= len(layer):
+        return layer
+    kept = [seqs < items for seqs, _ in layer.postings]
+    return Layer(
+        layer.lengths[:items], layer.sessions[:items], layer.authors[:items], layer.occurred_at[:items],
+        layer.similarity[:items],
+        [(seqs[keep], counts[keep]) for (seqs, counts), keep in zip(layer.postings, kept, strict=True)],
+    )  # fmt: skip
+
+
+def extend(layer: Layer, items: Sequence[Item], terms: Sequence[int]) -> Layer:
+    """The layer with items that follow it and are not indexed yet: they have words, but no vector."""
+    rows = [document(item) for item in items]
+    words = [np.frombuffer(row[7], "<u4") for row in rows]
+    first = len(layer)
+    postings = []
+    for term, (seqs, counts) in zip(sorted(terms), layer.postings, strict=True):
+        counted = [(first + at, int((own == term).sum())) for at, own in enumerate(words) if term in own]
+        places = np.array(counted, np.int32).reshape(-1, 2)
+        postings.append((np.concatenate((seqs, places[:, 0])), np.concatenate((counts, places[:, 1]))))
+    return Layer(
+        np.append(layer.lengths, [len(own) for own in words]).astype(np.int32),
+        np.append(layer.sessions, [row[4] for row in rows]).astype(np.int32),
+        np.append(layer.authors, [row[5] for row in rows]).astype(np.int32),
+        np.append(layer.occurred_at, [row[6] for row in rows]).astype(np.int64),
+        np.append(layer.similarity, np.full(len(rows), np.nan)).astype(np.float32),
+        postings,
+    )
+
+
+def _count(column: bytes | None) -> int:
+    return len(column) // 4 if column else 0
+
+
+def _column(row: dict[str, Any], name: str) -> Int32:
+    """The chunks' little-endian column, then the recent documents' big-endian one."""
+    chunks = np.frombuffer(row[name] or b"", "<i4")
+    recent = np.frombuffer(row[f"recent_{name}"] or b"", ">i4")
+    return np.concatenate((chunks, recent)).astype(np.int32)
+
+
+def _similarity(row: dict[str, Any], items: int) -> NDArray[np.float32]:
+    """NaN where there is no vector yet; vectors are written in the order of seq, so they form one run."""
+    similarity = np.full(items, np.nan, np.float32)
+    known = np.frombuffer(row["similarity"] or b"", ">f4")
+    first = row["similarity_first"]
+    similarity[first : first + len(known)] = known[: max(0, items - first)]
+    return similarity
+
+
+def _postings(row: dict[str, Any], terms: Sequence[int], packed: int) -> list[tuple[Int32, Int32]]:
+    """Seqs and frequencies of each term: from the chunks' entries, and counted in the recent documents."""
+    wanted = np.array(sorted(terms), np.uint32)
+    entries, seqs = _entries(row)
+    recent_term, recent_seq = _recent(row, packed)
+    found = []
+    for term in wanted:
+        in_chunks = entries["term"] == term
+        places, frequencies = np.unique(recent_seq[recent_term == term], return_counts=True)
+        found.append(
+            (
+                np.concatenate((seqs[in_chunks], places)).astype(np.int32),
+                np.concatenate((entries["frequency"][in_chunks], frequencies)).astype(np.int32),
+            )
+        )
+    return found
+
+
+def _entries(row: dict[str, Any]) -> tuple[Any, Int32]:
+    """The entries of the fetched buckets, and the seq of each."""
+    entries = np.frombuffer(row["entries"] or b"", ENTRY)
+    spans = np.frombuffer(row["spans"] or b"", ">i4").reshape(-1, 2)
+    chunk = np.repeat(spans[:, 0], spans[:, 1] // ENTRY.itemsize)
+    return entries, (chunk * CHUNK + entries["seq"]).astype(np.int32)
+
+
+def _recent(row: dict[str, Any], packed: int) -> tuple[NDArray[np.uint32], Int32]:
+    """The terms of the recent documents, and the seq of each."""
+    lengths = np.frombuffer(row["recent_lengths"] or b"", ">i4")
+    seqs = np.repeat(np.arange(packed, packed + len(lengths), dtype=np.int32), lengths)
+    return np.frombuffer(row["terms"] or b"", "<u4"), seqs

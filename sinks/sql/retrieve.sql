@@ -1,0 +1,32 @@
+-- All that ranking needs to know of one layer of one anima, complete, as packed arrays in the order of seq: one row.
+-- Parameters: anima, layer, generation, model, vector, buckets; {vectors} is the table of the model's dimensions.
+WITH tail AS (
+    SELECT coalesce(max(chunk) + 1, 0) * 1024 AS first FROM chunks
+    WHERE anima_id = %(anima)s AND layer = %(layer)s AND generation = %(generation)s
+), nearest AS (
+    SELECT string_agg(float4send((-(v <#> %(vector)s::{halfvec}))::real), ''::bytea ORDER BY seq) AS similarity,
+           coalesce(min(seq), 0) AS similarity_first
+    FROM {vectors}
+    WHERE %(vector)s::{halfvec} IS NOT NULL
+      AND anima_id = %(anima)s AND layer = %(layer)s AND generation = %(generation)s AND model = %(model)s
+), packed AS (
+    SELECT string_agg(lengths, ''::bytea ORDER BY chunk) AS lengths,
+           string_agg(sessions, ''::bytea ORDER BY chunk) AS sessions,
+           string_agg(authors, ''::bytea ORDER BY chunk) AS authors,
+           string_agg(occurred, ''::bytea ORDER BY chunk) AS occurred
+    FROM chunks WHERE anima_id = %(anima)s AND layer = %(layer)s AND generation = %(generation)s
+), found AS (
+    SELECT string_agg(entries, ''::bytea ORDER BY bucket, chunk) AS entries,
+           string_agg(int4send(chunk) || int4send(octet_length(entries)), ''::bytea ORDER BY bucket, chunk) AS spans
+    FROM postings
+    WHERE anima_id = %(anima)s AND layer = %(layer)s AND generation = %(generation)s AND bucket = ANY(%(buckets)s)
+), recent AS (
+    SELECT string_agg(terms, ''::bytea ORDER BY seq) AS terms,
+           string_agg(int4send(octet_length(terms) / 4), ''::bytea ORDER BY seq) AS recent_lengths,
+           string_agg(int4send(session), ''::bytea ORDER BY seq) AS recent_sessions,
+           string_agg(int4send(author), ''::bytea ORDER BY seq) AS recent_authors,
+           string_agg(int4send(occurred), ''::bytea ORDER BY seq) AS recent_occurred
+    FROM documents
+    WHERE anima_id = %(anima)s AND layer = %(layer)s AND generation = %(generation)s AND seq >= (SELECT first FROM tail)
+)
+SELECT * FROM nearest, packed, found, recent

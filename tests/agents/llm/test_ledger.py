@@ -1,0 +1,86 @@
+"""What a ledger keeps: the same on the double and on PostgreSQL."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool
+
+from agents.llm.errors import RetryLaterError
+from agents.llm.ledger import Entry, Ledger, PostgresLedger, Recorded
+
+INES = UUID("11111111-1111-4111-8111-111111111111")
+NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
+ENTRY = Entry(
+    anima_id=INES,
+    trigger_id=uuid4(),
+    prompt="synthesize.v1",
+    prompt_hash="ab" * 32,
+    model="openai/gpt-test",
+    request=json.dumps({"input": ["one", "two"]}),
+    reply='{"summary": "caf\u00e9 \\u0000", "odd": NaN}',
+    problem=None,
+    input_tokens=100,
+    output_tokens=20,
+    cost_usd=0.001,
+    attempts=1,
+    latency_s=0.5,
+    created_at=NOON,
+)
+
+
+def key(digit: str) -> str:
+    return digit * 64
+
+
+async def test_a_reply_comes_back_as_it_was_put(ledger: Ledger) -> None:
+    await ledger.put(key("a"), ENTRY)
+    assert ENTRY.reply is not None
+    assert await ledger.get(key("a")) == Recorded(ENTRY.reply, 100, 20, 1, 0.5)
+    assert await ledger.get(key("b")) is None
+
+
+async def test_a_failure_is_no_reply_and_never_overwrites_one(ledger: Ledger) -> None:
+    failed = replace(ENTRY, reply=None, problem="content: Field required")
+    await ledger.put(key("a"), failed)
+    assert await ledger.get(key("a")) is None
+    await ledger.put(key("a"), ENTRY)
+    await ledger.put(key("a"), failed)
+    recorded = await ledger.get(key("a"))
+    assert recorded is not None
+    assert (recorded.reply, recorded.input_tokens, recorded.attempts) == (ENTRY.reply, 300, 3)
+
+
+async def test_spending_is_per_anima_and_since_a_moment(ledger: Ledger) -> None:
+    await ledger.put(key("a"), ENTRY)
+    await ledger.put(key("b"), replace(ENTRY, created_at=NOON - timedelta(hours=25)))
+    await ledger.put(key("c"), replace(ENTRY, anima_id=uuid4()))
+    await ledger.put(key("d"), replace(ENTRY, reply=None, problem="empty", input_tokens=7, output_tokens=0))
+    assert await ledger.spent(INES, NOON - timedelta(hours=24)) == 127
+    assert await ledger.spent(uuid4(), NOON - timedelta(hours=24)) == 0
+
+
+async def test_a_row_can_be_read_with_sql(ledger_database: str) -> None:
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(ledger_database, open=False, min_size=1)
+    async with pool:
+        await PostgresLedger(pool).put(key("a"), ENTRY)
+    with psycopg.connect(ledger_database) as connection:
+        row = connection.execute(
+            "SELECT model, trigger_id, cost_usd, created_at, jsonb_array_length(request::jsonb -> 'input')"
+            "  FROM llm_calls"
+        ).fetchone()
+    assert row == ("openai/gpt-test", ENTRY.trigger_id, 0.001, NOON, 2)
+
+
+async def test_a_database_that_is_away_is_to_be_tried_later() -> None:
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+        "host=127.0.0.1 port=9 dbname=none", open=False, min_size=0, max_size=1, timeout=0.2
+    )
+    async with pool:
+        for attempt in (PostgresLedger(pool).get(key("a")), PostgresLedger(pool).put(key("a"), ENTRY)):
+            with pytest.raises(RetryLaterError, match="out of reach"):
+                await attempt

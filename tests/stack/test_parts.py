@@ -1,0 +1,97 @@
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from pydantic import SecretStr
+from supervisor import events
+
+from stack import jars, progress
+from stack.backoff import LONGEST_PAUSE_S, Backoff
+from stack.directory import DataDirectory
+from stack.environment import variables
+from stack.processes import STAGES, programs
+from stack.settings import Settings
+from stack.supervision import configuration, configure
+from tests.stack.conftest import settings_in
+
+ROOT = jars.CHECKOUT
+
+
+def test_the_jars_are_those_of_the_pom() -> None:
+    assert f"<version>{jars.VERSION}</version>" in (ROOT / "pom.xml").read_text()
+
+
+def test_the_locks_are_hashed_and_name_no_host() -> None:
+    for name in ("requirements.lock", "requirements-dev.lock", "benchmarks/requirements-quix.lock"):
+        text = (ROOT / name).read_text()
+        pinned = re.findall(r"^[a-z0-9-]+==", text, re.MULTILINE)
+        assert len(pinned) > 30
+        assert text.count("--hash=sha256:") >= len(pinned)
+        assert "://" not in text
+
+
+def test_make_explains_every_target() -> None:
+    shown = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"^  make (\w+) +\S", shown, re.MULTILINE)
+    assert targets == ["demo", "up", "down", "status", "test", "bench", "lint", "lock"]
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    heavy = "{'faust', 'numpy', 'pydantic', 'aiokafka', 'psycopg', 'supervisor'} & set(sys.modules)"
+    code = f"import sys, stack.cli; sys.exit(str({heavy} or ''))"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr.strip() == ""
+    )
+
+
+def test_existing_servers_are_not_started(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, kafka="broker:9092", database=SecretStr("postgresql://there/db"))
+    names = [program.name for program in programs(settings, DataDirectory(tmp_path))]
+    assert names == [*STAGES, "api"]
+
+
+def test_secrets_reach_the_processes_but_no_file(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, kafka="broker:9092", database=SecretStr("postgresql://u:hunter2@there/db"))
+    directory = DataDirectory(tmp_path)
+    directory.prepare({})
+    configure(directory, programs(settings, directory))
+    assert "hunter2" not in configuration(directory).read_text()
+    assert variables(settings)["ELEPHANTASM_DATABASE"] == "postgresql://u:hunter2@there/db"
+
+
+def test_settings_survive_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_in(tmp_path, llm_provider="openai", openai_api_key=SecretStr("k"), strict_animas=True)
+    for name, value in variables(settings).items():
+        monkeypatch.setenv(name, value)
+    assert Settings(_env_file=None) == settings
+
+
+def test_the_pause_between_restarts_is_bounded() -> None:
+    backoff = Backoff()
+    process = SimpleNamespace(backoff=0, config=SimpleNamespace(name="sink"))
+    pauses = []
+    for _ in range(50):
+        events.notify(events.ProcessStateStartingEvent(process, 0))
+        process.backoff += 1
+        pauses.append(process.backoff)
+        events.notify(events.ProcessStateBackoffEvent(process, 0))
+    assert pauses[:3] == [1, 2, 3]
+    assert max(pauses) == LONGEST_PAUSE_S
+    assert backoff.starts() == {"sink": 50}
+    events.clear()
+
+
+def test_only_what_takes_long_gets_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    lines = progress.Lines(stream)
+    with lines.step("quick"):
+        pass
+    monkeypatch.setattr(progress, "QUIET_S", 0.0)
+    with lines.step("slow"):
+        while not stream.getvalue():
+            pass
+    assert stream.getvalue() == "slow … 0 s\n"
