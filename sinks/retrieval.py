@@ -34,7 +34,8 @@ class Layer:
 
 def statement(dimensions: int) -> composed.Composed:
     return composed.SQL(sql("retrieve")).format(
-        vectors=composed.Identifier(f"vectors_{dimensions}"), halfvec=composed.SQL(f"halfvec({int(dimensions)})")  # noqa: S608
+        vectors=composed.Identifier(f"vectors_{dimensions}"),
+        halfvec=composed.SQL(f"halfvec({int(dimensions)})"),  # noqa: S608
     )
 
 
@@ -47,7 +48,9 @@ def parameters(
     }  # fmt: skip
 
 
-async def fetch(connection: psycopg.AsyncConnection[Any], query: Any, values: dict[str, Any], terms: Sequence[int]) -> Layer:
+async def fetch(
+    connection: psycopg.AsyncConnection[Any], query: Any, values: dict[str, Any], terms: Sequence[int]
+) -> Layer:
     cursor = await connection.execute(query, values, binary=True)
     row = await cursor.fetchone()
     assert row is not None

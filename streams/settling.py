@@ -1,7 +1,8 @@
 """Waiting until everything that follows from a position is there.
 
-Settled walks the topology. A stage has dealt with a position when its group's committed offset has passed it; what it wrote
-is then on its output topics, below their end; so each next stage has to pass that end. Nothing but Kafka's own offsets is read.
+Settled walks the topology. A stage has dealt with a position when its group's committed offset has passed it; what it
+wrote is then on its output topics, below their end; so each next stage has to pass that end. Nothing but Kafka's own
+offsets is read.
 """
 
 import asyncio

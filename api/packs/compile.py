@@ -1,8 +1,8 @@
 """compile(view, budget, now) -> pack: which lines go in. Pure given the rows it reads.
 
-Pending events (no memory holds them yet) take up to 15 % of the budget first, so that what was just said is never missing;
-then memories of the current session, up to a quarter; the rest goes to long-term memories and, above all, to the verbatim
-events behind them, by rank. What one part leaves over flows to the next.
+Pending events (no memory holds them yet) take up to 15 % of the budget first, so that what was just said is never
+missing; then memories of the current session, up to a quarter; the rest goes to long-term memories and, above all, to
+the verbatim events behind them, by rank. What one part leaves over flows to the next.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from agents.tokens import count_tokens
 from api.packs.render import CONTEXT, MEMORIES, SESSION, Line, ago, day_heading, section
 
 PENDING_SHARE, SESSION_SHARE = 0.15, 0.25
-SUMMARY_SHARE = 0.15  # of the long-term part: summaries point, the events behind them are the evidence
+SUMMARY_SHARE = 0.05  # of the long-term part: summaries point, the events behind them are the evidence
 SPARE = 4  # tokens kept back for what counting line by line may miss
 
 
@@ -42,6 +42,7 @@ class _Part:
         self.heading, self.lines = heading, list[Line]()
         self.days: set[date] = set()
         self.ids: set[object] = set()
+        self.texts: set[str] = set()  # what was said twice in the same words is told once
 
     def price(self, line: Line) -> int:
         price = line.tokens
@@ -56,10 +57,11 @@ class _Part:
             if most is not None and taken >= most:
                 break
             price = self.price(line)
-            if spent + price <= budget and line.id not in self.ids:
+            if spent + price <= budget and line.id not in self.ids and line.markdown not in self.texts:
                 self.lines.append(line)
                 self.days.add(line.day)
                 self.ids.add(line.id)
+                self.texts.add(line.markdown)
                 spent += price
                 taken += 1
         return spent

@@ -56,13 +56,15 @@ class Found:
 
 
 async def gather(connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, asked: Asked) -> View:
-    """Three short round trips: who speaks (the question is embedded without their names), what ranking needs, the rows chosen."""
+    """Three short round trips: who speaks (the question is embedded without names), what ranking needs, the rows."""
     return await _rows(connection, await _find(connection, model, asked))
 
 
 async def _find(connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, asked: Asked) -> Found:
     overview = await _one(
-        await connection.execute(sql("anima_view"), {"anima": asked.request.anima_id, "known_at": asked.known_at}, binary=True)
+        await connection.execute(
+            sql("anima_view"), {"anima": asked.request.anima_id, "known_at": asked.known_at}, binary=True
+        )
     )
     question = asked.request.query or ""
     words = sorted(set(terms(question)))
@@ -79,7 +81,11 @@ async def _vector(model: EmbeddingModel, question: str, names: Sequence[str]) ->
 
 
 async def _layers(
-    connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, asked: Asked, vector: HalfVector | None, words: list[int]
+    connection: psycopg.AsyncConnection[Any],
+    model: EmbeddingModel,
+    asked: Asked,
+    vector: HalfVector | None,
+    words: list[int],
 ) -> tuple[retrieval.Layer, retrieval.Layer, Standing]:
     anima, statement = asked.request.anima_id, retrieval.statement(model.dimensions)
     generations = {Layer.event: 0, Layer.memory: asked.generation}
@@ -116,9 +122,7 @@ def _named(question: str, overview: dict[str, Any], now: datetime) -> Named:
 
 
 def _rank(layer: retrieval.Layer, named: Named) -> Ranking:
-    signals = Signals(
-        layer.lengths, layer.sessions, layer.authors, layer.occurred_at, layer.similarity, layer.postings
-    )
+    signals = Signals(layer.lengths, layer.sessions, layer.authors, layer.occurred_at, layer.similarity, layer.postings)
     return rank(signals, named)
 
 
@@ -132,7 +136,9 @@ async def _rows(connection: psycopg.AsyncConnection[Any], found: Found) -> View:
         chosen_events = sorted({*pending, *events})
         event_cursor = await connection.execute(sql("events_by_seq"), by_anima | {"seqs": chosen_events}, binary=True)
         chosen_memories = sorted({*session, *long_term})
-        memory_cursor = await connection.execute(sql("memories_by_seq"), by_anima | {"seqs": chosen_memories}, binary=True)
+        memory_cursor = await connection.execute(
+            sql("memories_by_seq"), by_anima | {"seqs": chosen_memories}, binary=True
+        )
     event_rows = {row["seq"]: row for row in await event_cursor.fetchall()}
     memory_rows = {row["seq"]: row for row in await memory_cursor.fetchall()}
     draw = lines.Drawing(asked.topics, asked.preset.max_tokens)
@@ -160,7 +166,7 @@ def _best_events(found: Found) -> list[int]:
 
 
 def _memory_choice(found: Found) -> tuple[list[int], list[int], dict[str, np.ndarray[Any, Any]]]:
-    """Seqs of the current session's memories, newest first; of long-term ones, best first; and the parts of the scores."""
+    """Seqs of the current session's memories, newest first; of long-term ones, best first; and the scores' parts."""
     asked, memories = found.asked, found.standing
     relevance = found.memories if asked.request.query is not None else None
     parts = memories.parts(asked.now, asked.preset.weights, relevance)

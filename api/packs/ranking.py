@@ -70,25 +70,6 @@ class Signals:
     postings: Sequence[tuple[Ints, Ints]]
 
 
-def joined(events: Signals, memories: Signals) -> Signals:
-    """Both as one, the memories after the events, so that one ranking compares them. Their postings must be those of
-    the same terms in the same order, empty where a term is missing. A memory has no neighbours: each is a thread of its
-    own.
-    """
-    count, alone = len(events.lengths), int(events.sessions.max(initial=-1)) + 1
-    return Signals(
-        np.concatenate((events.lengths, memories.lengths)),
-        np.concatenate((events.sessions, np.arange(alone, alone + len(memories.lengths)))),
-        np.concatenate((events.authors, memories.authors)),
-        np.concatenate((events.occurred_at, memories.occurred_at)),
-        np.concatenate((events.similarity, memories.similarity)),
-        [
-            (np.concatenate((seqs, more_seqs + count)), np.concatenate((counts, more_counts)))
-            for (seqs, counts), (more_seqs, more_counts) in zip(events.postings, memories.postings, strict=True)
-        ],
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Named:
     """What the question names: authors by their number, and times as (first, last) second since 1970, both included."""
@@ -303,40 +284,3 @@ def _by_session(sessions: Ints) -> NDArray[np.intp] | None:
     if len(np.unique(starts)) == len(starts):
         return None
     return np.argsort(sessions, kind="stable")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A candidate for the pack: its text as printed, its tokens, the group whose heading it stands under (its session),
-    and whether it is a memory (and not an event).
-    """
-
-    text: str
-    tokens: int
-    group: int
-    is_memory: bool = False
-
-
-def select(lines: Sequence[Line], headings: Mapping[int, int], budget: int, memory_budget: int) -> list[int]:
-    """Fill the budget greedily from lines given best first. A line that does not fit, or repeats one taken under the
-    same heading, is passed over.
-
-    headings       tokens of each group's heading, paid by the first line taken in the group
-    budget         tokens for everything
-    memory_budget  tokens of it that lines of memories may use, with the headings they open
-    Returns the positions of the lines taken, ascending: still best first.
-    """
-    taken: list[int] = []
-    opened: set[int] = set()
-    printed: set[tuple[int, str]] = set()
-    for position, line in enumerate(lines):
-        price = line.tokens + (0 if line.group in opened else headings[line.group])
-        allowed = min(budget, memory_budget) if line.is_memory else budget
-        if price > allowed or (line.group, line.text) in printed:
-            continue
-        budget -= price
-        memory_budget -= price if line.is_memory else 0
-        opened.add(line.group)
-        printed.add((line.group, line.text))
-        taken.append(position)
-    return taken

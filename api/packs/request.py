@@ -41,10 +41,12 @@ class PackRequest(BaseModel):
         examples=["Which courier picks up small parcels?"],
     )  # fmt: skip
     preset: PresetName = Field("default", description="Fills in whatever is left out.")
-    max_tokens: int | None = Field(None, ge=500, le=16_000, description="Budget in o200k_base tokens, headings included.")
-    now: Moment | None = Field(None, description="The moment that ages and relative times count from. Left out: the clock.")
+    max_tokens: int | None = Field(
+        None, ge=500, le=16_000, description="Budget in o200k_base tokens, headings and all."
+    )
+    now: Moment | None = Field(None, description="The moment that ages count from. Left out: the clock.")
     as_of: Moment | None = Field(None, description="Compile from what was known at this moment of log time.")
-    after: str | None = Field(None, max_length=300, description="Wait until everything up to this position can be read.")
+    after: str | None = Field(None, max_length=300, description="Wait until this position can be read.")
     settled: bool = Field(False, description="With `after`: wait until memories and vectors of it are there too.")
     session: int | None = Field(None, ge=0, le=20, description="Most memories of the current session.")
     long_term: int | None = Field(None, ge=0, le=50, description="Most long-term memories.")

@@ -31,7 +31,8 @@ def recency(age_s: Floats, half_life_s: float = LONG_TERM_HALF_LIFE_S) -> Floats
 
 
 def decay(age_s: Floats, accesses: NDArray[np.int64]) -> Floats:
-    """1 - 2^(-age / effective half life); each access makes the half life half as long again, from 30 days to a year at most.
+    """1 - 2^(-age / effective half life). Each access makes the half life, at first 30 days, half as long
+    again, up to a year.
 
     `age_s` counts from the last access, or from creation.
     """
@@ -40,7 +41,12 @@ def decay(age_s: Floats, accesses: NDArray[np.int64]) -> Floats:
 
 
 def long_term(
-    importance: Floats, confidence: Floats, recent: Floats, decayed: Floats, similarity: Floats | None, weights: ScoreWeights
+    importance: Floats,
+    confidence: Floats,
+    recent: Floats,
+    decayed: Floats,
+    similarity: Floats | None,
+    weights: ScoreWeights,
 ) -> dict[str, Floats]:
     """The weighted parts of the long-term score by name; their sum is the score."""
     parts = {

@@ -97,7 +97,12 @@ def _pack(asked: Asked, model: EmbeddingModel, compiled: Compiled) -> dict[str, 
          "lineage": line.lineage}
         for line in compiled.lines
     ]  # fmt: skip
-    return {"pack_id": identity, "content": compiled.content, "token_count": compiled.token_count, "items": items} | inputs
+    return {
+        "pack_id": identity,
+        "content": compiled.content,
+        "token_count": compiled.token_count,
+        "items": items,
+    } | inputs
 
 
 def _answer(pack: dict[str, Any]) -> Response:

@@ -20,15 +20,12 @@ from api.packs.ranking import (
     WEIGHTS,
     B,
     Floats,
-    Line,
     Named,
     Ranking,
     Signals,
     Threads,
     Words,
-    joined,
     rank,
-    select,
     standard,
 )
 
@@ -301,63 +298,7 @@ def test_best_is_the_head_of_the_whole_order(totals: list[int], count: int) -> N
     assert ranking.best(count).tolist() == whole[: max(count, 0)]
 
 
-class TestJoined:
-    def test_memories_follow_events_and_have_no_neighbours(self) -> None:
-        events = signals([Item((0,), 0, 60, 0, 0.5), Item((9,), 0, 60, 0, 0.1)])
-        memories = signals([Item((9,), 0, 60, 0, 0.2), Item((1,), 0, 60, 0, 0.3)])
-        both = joined(events, memories)
-        threads = Threads(both.sessions, both.occurred_at)
-        assert threads.thread.tolist() == [0, 0, 1, 2]
-        assert [seqs.tolist() for seqs, _ in both.postings] == [[0], [3], [], []]
-        assert (Words(both, threads).of_neighbourhoods() > 0).tolist() == [True, True, False, True]
-
-    @given(logs)
-    def test_no_memories_change_nothing(self, log: list[Item]) -> None:
-        assert close(rank(joined(signals(log), signals([]))).total, rank(signals(log)).total)
-
-
-lines = st.lists(
-    st.builds(Line, st.sampled_from("abcdefgh"), st.integers(1, 30), st.integers(0, 3), st.booleans()), max_size=30
-)
-HEADINGS = {group: 5 + group for group in range(4)}
-
-
-def spent(chosen: list[Line]) -> int:
-    return sum(line.tokens for line in chosen) + sum(HEADINGS[group] for group in {line.group for line in chosen})
-
-
-class TestSelect:
-    @given(lines, st.integers(-5, 200), st.integers(-5, 200))
-    def test_it_keeps_within_both_budgets(self, candidates: list[Line], budget: int, memory_budget: int) -> None:
-        chosen = [candidates[at] for at in select(candidates, HEADINGS, budget, memory_budget)]
-        assert spent(chosen) <= max(budget, 0)
-        assert sum(line.tokens for line in chosen if line.is_memory) <= max(memory_budget, 0)
-        assert len({(line.group, line.text) for line in chosen}) == len(chosen)
-
-    @given(lines, st.integers(0, 200))
-    def test_what_is_left_out_is_a_repeat_or_does_not_fit(self, candidates: list[Line], budget: int) -> None:
-        taken = select(candidates, HEADINGS, budget, budget)
-        for at in set(range(len(candidates))) - set(taken):
-            before = [candidates[other] for other in taken if other < at]
-            repeat = (candidates[at].group, candidates[at].text) in {(line.group, line.text) for line in before}
-            assert repeat or spent([*before, candidates[at]]) > budget
-
-    def test_a_line_that_does_not_fit_is_passed_over(self) -> None:
-        candidates = [Line("a", 10, 0), Line("b", 90, 0), Line("c", 10, 0)]
-        assert select(candidates, HEADINGS, 30, 30) == [0, 2]
-
-    def test_a_heading_is_paid_once(self) -> None:
-        candidates = [Line("a", 10, 0), Line("b", 10, 0), Line("c", 10, 1)]
-        assert select(candidates, HEADINGS, 26, 0) == [0, 1]
-        assert select(candidates, HEADINGS, 41, 0) == [0, 1, 2]
-
-    def test_memories_keep_to_their_share(self) -> None:
-        candidates = [Line("a", 10, 0, True), Line("b", 10, 0, True), Line("c", 10, 0)]
-        assert select(candidates, HEADINGS, 100, 15) == [0, 2]
-        assert select(candidates, HEADINGS, 100, 25) == [0, 1, 2]
-
-
-NAMES = ["Ada Lovelace", "Grace", "search_tool", "user", "Will"]
+NAMES = ["Ada Lovelace", "Grace", "search_tool", "user", "Will", "release bot"]
 
 
 @pytest.mark.parametrize(
@@ -373,6 +314,8 @@ NAMES = ["Ada Lovelace", "Grace", "search_tool", "user", "Will"]
         ("Will it rain? I will see.", set(), "Will it rain? I will see."),
         ("Where does Will live?", {4}, "Where does someone live?"),
         ("Is she graceful?", set(), "Is she graceful?"),
+        ("Which release failed?", set(), "Which release failed?"),
+        ("What did the release bot say?", {5}, "What did someone say?"),
         ("", set(), ""),
     ],
 )

@@ -1,0 +1,71 @@
+"""The API as the command line calls it, with the standard library; errors become sentences."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import urlencode
+
+from stack.errors import StackError
+from stack.readiness import api_address
+from stack.settings import Settings
+
+TIMEOUT_S = 60.0
+PATIENCE_S = 120.0
+
+
+class Client:
+    def __init__(self, settings: Settings) -> None:
+        self.base = f"http://{api_address(settings)}:{settings.api_port}/api"
+
+    def get(self, path: str, **query: Any) -> Any:
+        given = {name: value for name, value in query.items() if value is not None}
+        return self._call(urllib.request.Request(f"{self.base}{path}" + (f"?{urlencode(given)}" if given else "")))  # noqa: S310
+
+    def post(self, path: str, body: Any) -> Any:
+        content = json.dumps(body).encode()
+        return self._call(urllib.request.Request(f"{self.base}{path}", content, {"Content-Type": "application/json"}))  # noqa: S310
+
+    def _call(self, request: urllib.request.Request) -> Any:
+        """Comes back after 503 as the answer says, for a while. Raises StackError."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+                    return json.load(response)
+            except urllib.error.HTTPError as error:
+                detail = _detail(error)
+                if error.code != 503 or time.monotonic() > deadline:
+                    raise StackError(f"the API answered {error.code}: {detail}") from None
+                time.sleep(float(error.headers.get("Retry-After", 1)))
+            except OSError as error:
+                reason = getattr(error, "reason", error)
+                raise StackError(f"no API at {self.base} ({reason}); `elephantasm up` starts one") from None
+
+
+def _detail(error: urllib.error.HTTPError) -> str:
+    try:
+        detail = json.load(error)["detail"]
+    except (ValueError, KeyError):
+        return str(error.reason)
+    if isinstance(detail, list):
+        return "; ".join(f"{fault['field']}: {fault['reason']}" for fault in detail)
+    return str(detail)
+
+
+def anima_id(client: Client, named: str) -> str:
+    """The id of an anima given by id, key or exact name. Raises StackError."""
+    found = client.get("/animas/search", name=named)
+    matches = [anima for anima in found if named in (anima["id"], anima["key"], anima["name"])]
+    if not matches:
+        try:
+            return str(client.get(f"/animas/{named}")["id"])
+        except StackError:
+            raise StackError(
+                f"no anima has the id, key or name {named!r}; `curl {client.base}/animas` lists them"
+            ) from None
+    if len(matches) > 1:
+        ids = ", ".join(anima["id"] for anima in matches)
+        raise StackError(f"several animas are named {named!r}; give one of the ids {ids}")
+    return str(matches[0]["id"])
