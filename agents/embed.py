@@ -1,4 +1,4 @@
-"""embed: vectors for what is visible, in batches; nobody waits for it, an item without a vector is found by its words."""
+"""embed: vectors for what is visible, in batches. Nobody waits for it: until then items are found by their words."""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,4 @@
-"""index: the words of every visible item, for exact BM25 per anima. Arithmetic only; the model's pace never holds it up."""
+"""index: the words of every visible item, for exact BM25 per anima. Arithmetic only: no model holds it up."""
 
 import zlib
 from collections import Counter, defaultdict
@@ -23,6 +23,7 @@ from streams.kafka import topics_of
 STAGE = "index"
 CHUNK = 1024  # documents per chunk
 BUCKETS = 128  # buckets of terms per chunk: about a kilobyte each for short texts
+LATEST_S = 2**31 - 1  # in 2038; recency makes no difference between moments in the future
 ENTRY = np.dtype([("term", "<u4"), ("seq", "<u2"), ("frequency", "<u2")])
 Key = tuple[UUID, int, int]  # anima, layer, generation
 DOCUMENT_COLUMNS = ("anima_id", "layer", "generation", "seq", "session", "author", "occurred", "terms")
@@ -40,7 +41,7 @@ def document(item: Item) -> tuple[Any, ...]:
     text = f"{item.author}: {item.text}" if item.author else item.text
     return (
         item.anima_id, item.layer, item.generation, item.seq, hashed(item.session_id), hashed(item.author),
-        int(item.occurred_at.timestamp()), np.array(terms(text), "<u4").tobytes(),
+        min(int(item.occurred_at.timestamp()), LATEST_S), np.array(terms(text), "<u4").tobytes(),
     )  # fmt: skip
 
 

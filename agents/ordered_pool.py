@@ -1,6 +1,7 @@
 """Slow work on a stream of batches: many keys at once, each key in order, a batch acknowledged when all of it is done.
 
-Faust's own `concurrency` commits past events in flight and loses them in a crash (docs/decisions/0003-lossless-consumer.md).
+Faust's own `concurrency` commits past events in flight and loses them in a crash
+(docs/decisions/0003-lossless-consumer.md).
 """
 
 import asyncio
@@ -16,8 +17,8 @@ log = structlog.get_logger()
 class OrderedPool:
     """`work(record)` is done when its output is delivered. At most `calls` run at once, of at most `batches` batches.
 
-    When partitions are revoked, what has not begun is void and nothing of it is acknowledged; what runs goes on, and its
-    outputs are recognised by their derived ids. An exception in `work` ends the process un-acknowledged.
+    When partitions are revoked, what has not begun is void and nothing of it is acknowledged; what runs goes on, and
+    its outputs are recognised by their derived ids. An exception in `work` ends the process un-acknowledged.
     """
 
     def __init__(self, work: Callable[[Any], Awaitable[None]], calls: int, batches: int = 8) -> None:
@@ -50,6 +51,8 @@ class OrderedPool:
     async def _after(self, previous: "asyncio.Task[bool] | None", record: Any, assignment: int) -> bool:
         if previous is not None:
             await asyncio.wait([previous])
+            if previous.exception() is not None:
+                return False  # the process is about to end; nothing may overtake what failed
         async with self.calls:
             if assignment != self.assignment:
                 return False

@@ -59,7 +59,7 @@ def _moment(ms: int) -> datetime:
 
 
 class Score:
-    """The shell: per batch, send the triggers and await delivery, write each touched state once, acknowledge when written."""
+    """The shell. Per batch: send the triggers and await delivery, write each touched state once, then acknowledge."""
 
     def __init__(self, app: faust.App, settings: Settings) -> None:
         self.app, self.settings, self.topics = app, settings, topics_of(settings)
@@ -95,23 +95,31 @@ class Score:
         async for batch in stream.noack().events():
             try:
                 await self.absorb(batch)
-            except Exception:  # noqa: BLE001
-                # Faust would restart the agent, whose next acknowledgement would cover this batch as well: end the process.
+            except Exception:
+                # Faust would restart the agent, whose next acknowledgement would cover this batch too: end the process.
                 log.exception("batch not absorbed, stopping un-acknowledged", partition=batch.message.tp.partition)
                 os._exit(70)
 
     async def absorb(self, batch: Any) -> None:
         tp: TP = batch.message.tp
+        assignment = self.assignment
         marks = self._marks(tp, batch.value[0].offset)
         folded = fold(
-            batch.value, marks[-1].clock, self.table.load, self.timers[tp.partition], self.rule, self.decode, count_tokens
+            batch.value,
+            marks[-1].clock,
+            self.table.load,
+            self.timers[tp.partition],
+            self.rule,
+            self.decode,
+            count_tokens,
         )
         await self._send(tp.partition, folded)
-        committed = self.app.consumer.committed(tp) or 0
-        marks = _keep(marks, committed) + [Mark(batch.message.offset + 1, folded.clock)]
+        if assignment != self.assignment:
+            return  # the partition may have another owner by now, whose state must not be overwritten
+        marks = [*_keep(marks, self.app.consumer.committed(tp)), Mark(batch.message.offset + 1, folded.clock)]
         self.marks[tp.partition] = marks
         deliveries = self.table.write(tp.partition, folded.states, marks)
-        task = asyncio.ensure_future(self._acknowledge(batch, deliveries, self.assignment))
+        task = asyncio.ensure_future(self._acknowledge(batch, deliveries, assignment))
         self.acknowledging.add(task)
         task.add_done_callback(self.acknowledging.discard)
 
@@ -132,7 +140,9 @@ class Score:
             record = trigger(anima, partition, fired)
             row = {"key": str(anima).encode(), "value": record.value(), "timestamp": fired.at}
             if builder.append(**row) is None:
-                deliveries.append(await self.producer.send_batch(builder, self.topics.triggers.name, partition=partition))
+                deliveries.append(
+                    await self.producer.send_batch(builder, self.topics.triggers.name, partition=partition)
+                )
                 builder = self.producer.create_batch()
                 builder.append(**row)
         deliveries.append(await self.producer.send_batch(builder, self.topics.triggers.name, partition=partition))
@@ -148,30 +158,30 @@ class Score:
             batch.ack()
 
     async def tick(self) -> None:
-        """If by now a window is due and no record has shown it, write one tick; never while there is log left to read."""
+        """One tick if by now a window is due and no record has shown it; none while there is log left to read."""
         now = int(time.time() * 1000)
-        for partition, timers in self.timers.items():
-            at, marks = timers.next(self._due), self.marks.get(partition) or self.table.marks(partition)
-            if at is None or at > now or self.ticked.get(partition) == at or (marks and marks[-1].clock >= at):
+        for partition, timers in list(self.timers.items()):
+            at = timers.next(self._due)
+            if at is None or at > now or self.ticked.get(partition) == at:
                 continue
-            tp = TP(self.topics.events.name, partition)
-            if tp in self.app.consumer.assignment() and self.app.consumer.at_end(tp):
+            try:
                 await self._tick(partition, at, now)
+            except Exception as error:  # noqa: BLE001  an exception in a Faust timer ends the worker; the next round tries again
+                log.warning("tick not written", partition=partition, error=repr(error))
 
     def _due(self, anima: UUID) -> int | None:
         state = self.table.load(anima)
         return due(state.window, state.rule(self.rule))
 
     async def _tick(self, partition: int, at: int, now: int) -> None:
-        if self.producer is None:
+        tp, marks = TP(self.topics.events.name, partition), self.marks.get(partition) or self.table.marks(partition)
+        if self.producer is None or not marks or marks[-1].clock >= at or tp not in self.app.consumer.assignment():
             return
-        try:
+        if await self.app.consumer.at_end(tp, marks[-1].offset):
             await self.producer.send_and_wait(
-                self.topics.events.name, Tick(kind="tick").value(), partition=partition, timestamp_ms=now
+                tp.topic, Tick(kind="tick").value(), partition=partition, timestamp_ms=now
             )
             self.ticked[partition] = at
-        except KafkaError as error:  # an exception in a Faust timer ends the worker; the next round tries again
-            log.warning("tick not written", partition=partition, error=repr(error))
 
 
 def _keep(marks: list[Mark], committed: int) -> list[Mark]:

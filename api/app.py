@@ -6,11 +6,13 @@ from typing import Any
 
 import psycopg
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pgvector.psycopg import register_vector_async
 
 from agents.embeddings.model import embedding_model
 from api import errors
 from api.context import Resources
+from api.documentation import DESCRIPTION, TAGS, documented
 from api.limits import BodyLimit
 from api.log import Log
 from api.routes import routers
@@ -18,6 +20,7 @@ from sinks.database import pool
 from stack.settings import Settings
 from stack.settings import settings as read_settings
 from streams.kafka import topics_of
+from streams.lag import Lags
 from streams.settling import Settling
 
 
@@ -28,6 +31,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Elephantasm Streams",
         version="0.1.0",
         summary="Long-term memory for AI agents: telemetry in, token-budgeted memory packs out.",
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        responses=documented(422, 503),
+        generate_unique_id_function=_operation,
         lifespan=_lifespan,
     )
     app.state.settings = chosen
@@ -36,6 +43,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for router in routers:
         app.include_router(router, prefix="/api")
     return app
+
+
+def _operation(route: APIRoute) -> str:
+    """The name of an endpoint in clients that are generated from the specification: `events_post_batch`."""
+    return f"{route.tags[0]}_{route.name.strip('_')}"
 
 
 @asynccontextmanager
@@ -47,13 +59,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await reading.open()
     log = Log(settings)
     await log.start()
+    settling, lags = Settling(settings), Lags(settings)
     app.state.resources = Resources(
-        settings, topics_of(settings), rows, reading, log, Settling(settings), embedding_model(settings)
+        settings, topics_of(settings), rows, reading, log, settling, lags, embedding_model(settings)
     )
     try:
         yield
     finally:
-        await app.state.resources.settling.stop()
+        await lags.stop()
+        await settling.stop()
         await log.stop()
         await reading.close()
         await rows.close()
@@ -62,6 +76,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _snapshots(connection: psycopg.AsyncConnection[Any]) -> None:
     """Packs are compiled from one snapshot, by plans that do not change with what was asked before."""
     await register_vector_async(connection)
+    # A generic plan does not know how large this anima is, and joins all rows (0007 in docs/decisions).
+    await connection.execute("SET plan_cache_mode = force_custom_plan")
     await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
     await connection.set_read_only(True)
     connection.prepare_threshold = 1

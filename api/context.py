@@ -1,4 +1,4 @@
-"""What a request works with: settings, rows, the log, the caller; and the anima that it names, if the caller may see it."""
+"""What a request works with: settings, rows, the log, and what of them the caller may see."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -8,12 +8,17 @@ from fastapi import Depends, Request
 
 from agents.embeddings.model import EmbeddingModel
 from api.callers import Caller, Identified
+from api.deadline import within
 from api.errors import Problem
 from api.log import Log
 from sinks.database import Pool
 from stack.settings import Settings
+from streams.lag import Lags
 from streams.settling import Settling
 from streams.topics import Topics
+
+POSTGRES_S = 10.0
+KNOWN_HOMES = 100_000
 
 
 @dataclass
@@ -26,6 +31,7 @@ class Resources:
     reading: Pool  # whole packs read one snapshot
     log: Log
     settling: Settling
+    lags: Lags
     model: EmbeddingModel
     model_number: int | None = None  # of the embedding model in this database, once it has embedded anything
     homes: dict[UUID, "Home"] = field(default_factory=dict)
@@ -67,18 +73,38 @@ class Context:
                 return known
             row = await self.row("SELECT id, key, partition FROM animas WHERE id = %s", [anima])
             if row is not None:
-                home = Home(row["id"], row["key"].encode(), row["partition"])
-                self.resources.homes[anima] = home
-                return home
+                return self._remember(Home(row["id"], row["key"].encode(), row["partition"]))
         raise Problem(404, f"anima {anima} is not known; POST /api/animas creates one")
 
-    async def row(self, statement: Any, values: Any = None) -> dict[str, Any] | None:
-        async with self.pool.connection() as connection:
-            return await (await connection.execute(statement, values)).fetchone()
+    def _remember(self, home: Home) -> Home:
+        if len(self.resources.homes) >= KNOWN_HOMES:
+            self.resources.homes.clear()
+        self.resources.homes[home.id] = home
+        return home
 
-    async def rows(self, statement: Any, values: Any = None) -> list[dict[str, Any]]:
-        async with self.pool.connection() as connection:
-            return await (await connection.execute(statement, values)).fetchall()
+    def owned(self, row: dict[str, Any] | None, what: str) -> dict[str, Any]:
+        """The row of one item, if it is there and of an anima that the caller may see. Raises Problem 404."""
+        if row is None or not self.caller.may_see(row["anima_id"]):
+            raise Problem(404, f"{what} is not known")
+        return row
+
+    def operator(self) -> None:
+        """For what concerns all animas together. Raises Problem 403 for a caller who may see only some."""
+        if self.caller.animas is not None:
+            raise Problem(403, "this needs a caller who may see every anima")
+
+    async def row(self, statement: Any, values: Any = None) -> dict[str, Any] | None:
+        rows = await self.rows(statement, values)
+        return rows[0] if rows else None
+
+    async def rows(self, statement: Any, values: Any = None, pool: Pool | None = None) -> list[dict[str, Any]]:
+        """Raises psycopg.OperationalError or Unavailable if Postgres is away."""
+        return await within(POSTGRES_S, _fetch(pool or self.pool, statement, values), "Postgres did not answer")
+
+
+async def _fetch(pool: Pool, statement: Any, values: Any) -> list[dict[str, Any]]:
+    async with pool.connection() as connection:
+        return await (await connection.execute(statement, values)).fetchall()
 
 
 def context(request: Request, caller: Identified) -> Context:

@@ -1,7 +1,12 @@
 """What a request can fail with, in one place: `{"detail": …}` with the status that says what to do next.
 
-    404 not there, or not the caller's · 409 exists already · 413 too large · 422 a field is wrong (which, and why)
-    503 Kafka or Postgres away, or the view has not caught up: nothing was decided, come back after Retry-After seconds
+- 400 the body cannot be read
+- 403 not for this caller
+- 404 not there, or not the caller's
+- 409 exists already
+- 413 too large
+- 422 a field is wrong (which, and why)
+- 503 Kafka or Postgres away, or the view has not caught up: come back after Retry-After seconds
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,14 +17,17 @@ import psycopg_pool
 import structlog
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI, Request
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
 
 from sinks.progress import NotYet
 from streams.settling import NotSettled
 
 log = structlog.get_logger()
 RETRY_AFTER_S = 1
+MOST_FAULTS = 20
 
 
 class Problem(Exception):
@@ -35,9 +43,16 @@ class Unavailable(Problem):
         super().__init__(503, what)
 
 
+class Invalid(Problem):
+    """One field is wrong."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(422, [_fault(field, reason)])
+
+
 def install(app: FastAPI) -> None:
     for error, answer in _ANSWERS.items():
-        app.add_exception_handler(error, answer)  # type: ignore[arg-type]
+        app.add_exception_handler(error, answer)
 
 
 async def _problem(_: Request, error: Problem) -> JSONResponse:
@@ -46,11 +61,30 @@ async def _problem(_: Request, error: Problem) -> JSONResponse:
 
 
 async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-    faults = [
-        {"field": ".".join(map(str, fault["loc"])), "reason": _encodable(fault["msg"].removeprefix("Value error, "))}
-        for fault in error.errors()[:20]
-    ]
-    return JSONResponse({"detail": faults}, 422)
+    return JSONResponse({"detail": [_explained(fault) for fault in error.errors()[:MOST_FAULTS]]}, 422)
+
+
+def _explained(fault: dict[str, Any]) -> dict[str, str]:
+    if fault["type"] == "json_invalid":
+        return _fault("body", f"not JSON: {fault['ctx']['error']} at character {fault['loc'][-1]}")
+    return _fault(".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, "))
+
+
+def _fault(field: str, reason: str) -> dict[str, str]:
+    """Both may quote what was sent, which need not be encodable."""
+    return {"field": _encodable(field[:300]), "reason": _encodable(reason[:1000])}
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+async def _http(request: Request, error: HTTPException) -> Response:
+    """FastAPI keeps to itself why a body could not be read."""
+    if error.status_code == 400 and error.__cause__ is not None:
+        detail = _encodable(f"the body cannot be read: {error.__cause__}"[:300])
+        return JSONResponse({"detail": detail}, 400)
+    return await http_exception_handler(request, error)
 
 
 async def _postgres_away(request: Request, error: Exception) -> JSONResponse:
@@ -60,21 +94,19 @@ async def _postgres_away(request: Request, error: Exception) -> JSONResponse:
 
 async def _kafka_away(request: Request, error: KafkaError) -> JSONResponse:
     log.warning("kafka away", path=request.url.path, error=repr(error))
-    return await _problem(request, Unavailable("Kafka did not acknowledge in time; repeat with the same dedupe_key"))
+    return await _problem(request, Unavailable("Kafka cannot be reached, or did not answer in time"))
 
 
 async def _not_yet(request: Request, error: NotYet | NotSettled) -> JSONResponse:
     return await _problem(request, Unavailable(str(error)))
 
 
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
-
-
-_ANSWERS: dict[type[Exception], Callable[..., Awaitable[JSONResponse]]] = {
+_ANSWERS: dict[type[Exception], Callable[..., Awaitable[Response]]] = {
     Problem: _problem,
     Unavailable: _problem,
+    Invalid: _problem,
     RequestValidationError: _invalid,
+    HTTPException: _http,
     psycopg.OperationalError: _postgres_away,
     psycopg_pool.PoolTimeout: _postgres_away,
     KafkaError: _kafka_away,

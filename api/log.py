@@ -1,20 +1,34 @@
-"""The API's way to the log: records out, positions back. Says a record is stored only when Kafka has acknowledged it."""
+"""The API's way to the log: records out, positions back. A record is stored only when Kafka has acknowledged it."""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from api.errors import Unavailable
+from api.errors import Problem, Unavailable
 from stack.settings import Settings
+from streams.decode import Undecodable, decode
 from streams.kafka import producer, topics_of
 from streams.positions import Position
 from streams.records import Record
 
 log = structlog.get_logger()
 ACKNOWLEDGE_S = 10.0
+RECONNECT_S = 1.0
+
+
+@dataclass
+class _Written:
+    """A record as its readers will see it."""
+
+    key: bytes | None
+    value: bytes | None
+    partition: int
+    offset: int = 0
+    timestamp: int = 0
 
 
 class Log:
@@ -42,25 +56,38 @@ class Log:
             except KafkaError as error:
                 log.warning("kafka away", error=repr(error))
                 await candidate.stop()
-                await asyncio.sleep(1)
+                await asyncio.sleep(RECONNECT_S)
             else:
                 self.producer = candidate
                 return
 
     async def append(self, key: bytes, partition: int, records: Sequence[Record]) -> list[Position]:
-        """The positions, in order, once every record is acknowledged. Raises KafkaError or Unavailable."""
+        """The positions, in order, once every record is acknowledged.
+
+        Raises Problem 422 for a record that the stages could not read (nothing is sent then), Unavailable if nothing
+        was sent because Kafka is away, KafkaError if some of the records may be on the log.
+        """
+        values = [self._value(key, partition, record) for record in records]
         if self.producer is None:
             raise Unavailable("Kafka cannot be reached; nothing was stored")
         try:
             async with asyncio.timeout(ACKNOWLEDGE_S):
                 deliveries = [
-                    await self.producer.send(self.topic, key=key, value=record.value(), partition=partition)
-                    for record in records
+                    await self.producer.send(self.topic, key=key, value=value, partition=partition) for value in values
                 ]
                 stored = await asyncio.gather(*deliveries)
         except TimeoutError:
             raise KafkaTimeoutError(f"no acknowledgement within {ACKNOWLEDGE_S:g} s") from None
         return [Position(one.topic, one.partition, one.offset) for one in stored]
+
+    def _value(self, key: bytes, partition: int, record: Record) -> bytes:
+        """The bytes to send, read back as every stage will read them."""
+        value = record.value()
+        try:
+            decode(_Written(key, value, partition), self.settings.partitions)
+        except Undecodable as reason:
+            raise Problem(422, [{"field": "body", "reason": f"no stage could read this record: {reason}"}]) from None
+        return value
 
     async def append_if_reachable(self, key: bytes, partition: int, record: Record) -> None:
         """For records that may be lost when Kafka is away."""

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 from pydantic.json_schema import models_json_schema
 
 from api.app import create_app
 from stack.settings import Settings
 from streams.positions import KEY_CHARACTERS
-from streams.records import SCHEMA_VERSION, Record, Tick
+from streams.records import Record, Tick
 from streams.topics import Topic, Topics, topics
 from streams.topology import STAGES, Stage
 
@@ -53,8 +53,8 @@ def settings() -> str:
         "",
         f"<!-- {NOTE} -->",
         "",
-        "Environment variables, or the same names in a file `.env` in the working directory. A wrong value stops the process",
-        "with a line that names the variable, the value and what is allowed.",
+        "Environment variables, or the same names in a file `.env` in the working directory. A wrong value stops the",
+        "process with a line that names the variable, the value and what is allowed.",
         "",
         *_table(("variable", "default", "allowed", "what it does"), rows),
     )
@@ -115,8 +115,8 @@ def topology() -> str:
         "",
         f"<!-- {NOTE} -->",
         "",
-        "Each stage is one consumer group doing one job; `elephantasm stage NAME` runs one. A dotted arrow means that a stage",
-        "waits for the rows that another one writes.",
+        "Each stage is one consumer group doing one job; `elephantasm stage NAME` runs one. A dotted arrow means that",
+        "a stage waits for the rows that another one writes.",
         "",
         "```mermaid",
         "flowchart LR",
@@ -132,7 +132,8 @@ def topology() -> str:
         "",
         "## Topics",
         "",
-        f"Every topic has {DEFAULTS.partitions} partitions (`ELEPHANTASM_PARTITIONS`), and a key stands in the same one of each.",
+        f"Each has {DEFAULTS.partitions} partitions (`ELEPHANTASM_PARTITIONS`); what belongs to an anima stands in",
+        "the same one of each.",
         "",
         *_table(
             ("topic", "what it holds", "written by", "values", "kept"), [_topic_row(topic) for topic in TOPICS.all()]
@@ -149,11 +150,9 @@ def _flow() -> list[str]:
         arrows += [f"    {_node(topic)} --> {stage.name}" for topic in stage.reads(TOPICS)]
         arrows += [f"    {stage.name} --> {_node(topic)}" for topic in stage.writes(TOPICS)]
         arrows += [f"    {before} -.-> {stage.name}" for before in stage.after]
-    return (
-        boxes
-        + arrows
-        + ["    sink --> postgres", "    index --> postgres", "    embed --> postgres", "    postgres --> api"]
-    )
+        if not {_node(topic) for topic in stage.writes(TOPICS)} - {"dead_letters"}:
+            arrows.append(f"    {stage.name} --> postgres")  # what sends nothing on writes rows
+    return [*boxes, *arrows, "    postgres --> api"]
 
 
 def _stage_row(stage: Stage) -> tuple[str, ...]:
@@ -209,7 +208,7 @@ def asyncapi() -> Schema:
             "title": "Elephantasm Streams",
             "version": "0.1.0",
             "description": (
-                "The topics, as they are named under the default prefix and generation. A producer needs only the first: "
+                "The topics, named as under the default prefix and generation. A producer needs only the first: "
                 'key = anima, value = `{"event_type": "message.in", "content": "…"}`, partitioner murmur2.'
             ),
         },
@@ -308,7 +307,7 @@ TEXT_KEY: Schema = {
 ANIMA_KEY: Schema = {
     "type": "string",
     "format": "uuid",
-    "description": "The anima's id. The record stands in the partition of the anima's events, whatever this key hashes to.",
+    "description": "The anima's id. The record stands in the partition of the anima's events.",
 }
 _POSITION = "topic/partition/offset of the record that could not be processed."
 DEAD_LETTER: Schema = {
@@ -330,9 +329,7 @@ DEAD_LETTER: Schema = {
             "attempts": {"type": "string", "pattern": "^[0-9]+$", "description": "How often it was tried."},
         },
     },
-    "payload": {
-        "description": f"The original bytes, whatever they are; schema version {SCHEMA_VERSION} could not read them."
-    },
+    "payload": {"description": "The original bytes, whatever they are."},
 }
 
 

@@ -21,5 +21,5 @@ async def copy_rows(
 
 
 def moment(ms: int) -> datetime:
-    """A Kafka timestamp as an aware datetime."""
-    return datetime.fromtimestamp(ms / 1000, UTC)
+    """A Kafka timestamp as an aware datetime. Brokers take any number below now: before 1970 counts as 1970."""
+    return datetime.fromtimestamp(max(0, ms) / 1000, UTC)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
@@ -18,7 +18,7 @@ Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
 @cache
 def sql(name: str) -> LiteralString:
     """The query in `sinks/sql/<name>.sql`."""
-    return cast("LiteralString", (FOLDER / f"{name}.sql").read_text())
+    return (FOLDER / f"{name}.sql").read_text()
 
 
 def dsn(settings: Settings) -> str:
@@ -27,7 +27,7 @@ def dsn(settings: Settings) -> str:
         return settings.database.get_secret_value()
     from stack.postgres import embedded_dsn
 
-    return str(embedded_dsn(settings))
+    return embedded_dsn(settings)
 
 
 def pool(settings: Settings, size: int = 4, configure: Callable[[Any], Awaitable[None]] | None = None) -> Pool:

@@ -14,8 +14,8 @@ from streams.positions import event_id
 from streams.records import Configure, Event
 
 COLUMNS = (
-    "id", "anima_id", "seq", "partition", "offset", "recorded_at", "occurred_at", "event_type", "content", "role", "author",
-    "session_id", "meta", "source_uri", "dedupe_key", "importance_score",
+    "id", "anima_id", "seq", "partition", "offset", "recorded_at", "occurred_at", "event_type", "content", "role",
+    "author", "session_id", "meta", "source_uri", "dedupe_key", "importance_score",
 )  # fmt: skip
 
 
@@ -64,6 +64,17 @@ async def repeated(connection: psycopg.AsyncConnection[Any], arrivals: list[Arri
         return set()
     cursor = await connection.execute(sql("events_existing"), [ids])
     return {row["id"] for row in await cursor.fetchall()}
+
+
+def strangers(arrivals: list[Arrival], animas: dict[UUID, AnimaRow]) -> list[Arrival]:
+    """Events of animas that have neither a row nor a configuration before them. Pure."""
+    registered, strange = set(animas), []
+    for arrival in arrivals:
+        if isinstance(arrival.record, Configure):
+            registered.add(arrival.anima)
+        elif arrival.anima not in registered:
+            strange.append(arrival)
+    return strange
 
 
 def apply(arrivals: list[Arrival], animas: dict[UUID, AnimaRow], stored: set[UUID]) -> list[tuple[Any, ...]]:
@@ -124,7 +135,9 @@ def _row(arrival: Arrival, event: Event, identity: UUID, seq: int) -> tuple[Any,
     )
 
 
-async def write(connection: psycopg.AsyncConnection[Any], animas: dict[UUID, AnimaRow], rows: list[tuple[Any, ...]]) -> None:
+async def write(
+    connection: psycopg.AsyncConnection[Any], animas: dict[UUID, AnimaRow], rows: list[tuple[Any, ...]]
+) -> None:
     if rows:
         await copy_rows(connection, "events", COLUMNS, rows)
     changed = [row for row in animas.values() if row.changed]

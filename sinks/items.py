@@ -25,7 +25,7 @@ class Layer(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that can be found: an event, or a revision of a memory. `seq` is dense per anima, layer and generation."""
+    """One thing that can be found: an event, or a memory's revision. `seq` is dense per anima, layer and generation."""
 
     anima_id: UUID
     layer: int
@@ -41,9 +41,10 @@ async def visible(settings: Settings, pool: Pool, batches: Batches) -> list[Item
     """The items of these records, in the order of seq; waits until the sink has passed them."""
     for tp, records in batches.items():
         await _passed(pool, tp, records[-1].offset)
-    events, memories = _identities(settings, batches)
+    events, revisions = _identities(settings, batches)
+    memories, numbers = [memory for memory, _ in revisions], [number for _, number in revisions]
     async with pool.connection() as connection, connection.cursor(row_factory=class_row(Item)) as cursor:
-        await cursor.execute(sql("items"), [events, memories, settings.generation])
+        await cursor.execute(sql("items"), [events, memories, numbers, settings.generation])
         return await cursor.fetchall()
 
 
@@ -55,13 +56,15 @@ async def _passed(pool: Pool, tp: TopicPartition, offset: int) -> None:
             continue  # the sink is away; nothing can be lost by waiting
 
 
-def _identities(settings: Settings, batches: Batches) -> tuple[list[UUID], list[UUID]]:
-    events, memories = [], []
+def _identities(settings: Settings, batches: Batches) -> tuple[list[UUID], set[tuple[UUID, int]]]:
+    """Ids of events; ids and numbers of revisions: a later one may be visible already, and its turn comes later."""
+    events, memories = [], set()
     for tp, records in batches.items():
         for raw in records:
             try:
                 if tp.topic == topics_of(settings).memories.name:
-                    memories.append(read(Memory, raw).id)
+                    memory = read(Memory, raw)
+                    memories.add((memory.id, memory.revision))
                     continue
                 anima, record = decode(raw, settings.partitions)
             except Undecodable:

@@ -31,7 +31,9 @@ async def write(connection: psycopg.AsyncConnection[Any], arrivals: list[Stored]
         rows.append(_row(memory, following[key], partition, offset))
         following[key] += 1
     await copy_rows(connection, "memories", COLUMNS, rows)
-    await copy_rows(connection, "memory_events", LINK_COLUMNS, [link for memory, _, _ in fresh for link in _links(memory)])
+    await copy_rows(
+        connection, "memory_events", LINK_COLUMNS, [link for memory, _, _ in fresh for link in _links(memory)]
+    )
     await connection.execute(
         sql("memories_close"),
         [[m.generation for m, _, _ in fresh], [m.id for m, _, _ in fresh]],

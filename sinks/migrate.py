@@ -1,4 +1,4 @@
-"""Migrations: the files of `sinks/migrations/` in the order of their names, each once, each in a transaction of its own."""
+"""Migrations: the files of `sinks/migrations/` by name, each once, each in a transaction of its own."""
 
 import hashlib
 from pathlib import Path
@@ -33,7 +33,8 @@ async def migrate(dsn: str) -> list[str]:
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         await connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         await connection.execute(_HISTORY)
-        applied = dict(await (await connection.execute("SELECT name, hash FROM migrations")).fetchall())
+        rows = await (await connection.execute("SELECT name, hash FROM migrations")).fetchall()
+        applied: dict[str, str] = dict(rows)
         for name, text in declared():
             if name in applied and applied[name] != _hash(text):
                 raise MigrationChanged(f"migration {name} was applied with other contents; restore the file")

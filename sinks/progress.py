@@ -33,16 +33,16 @@ async def advance(
 ) -> None:
     """Within the caller's transaction, before its rows. Raises NotOwner if someone else moved a partition."""
     moves = sorted(expected)  # one order for all, so that two workers cannot deadlock
-    cursor = await connection.execute(
-        sql("progress_advance"),
-        [
-            stage,
-            [tp.topic for tp in moves],
-            [tp.partition for tp in moves],
-            [expected[tp] for tp in moves],
-            [reached[tp] for tp in moves],
-        ],
-    )
+    columns = [
+        [tp.topic for tp in moves],
+        [tp.partition for tp in moves],
+        [expected[tp] for tp in moves],
+        [reached[tp] for tp in moves],
+    ]
+    try:
+        cursor = await connection.execute(sql("progress_advance"), [stage, *columns])
+    except psycopg.errors.UniqueViolation:
+        raise NotOwner(f"{stage}: another worker was the first to move a partition") from None
     if cursor.rowcount != len(moves):
         raise NotOwner(f"{stage}: {cursor.rowcount} of {len(moves)} partitions stood where they were left")
 

@@ -35,7 +35,7 @@ class Layer:
 def statement(dimensions: int) -> composed.Composed:
     return composed.SQL(sql("retrieve")).format(
         vectors=composed.Identifier(f"vectors_{dimensions}"),
-        halfvec=composed.SQL(f"halfvec({int(dimensions)})"),  # noqa: S608
+        halfvec=composed.SQL(f"halfvec({int(dimensions)})"),
     )
 
 
@@ -125,19 +125,17 @@ def _similarity(row: dict[str, Any], items: int) -> NDArray[np.float32]:
 
 def _postings(row: dict[str, Any], terms: Sequence[int], packed: int) -> list[tuple[Int32, Int32]]:
     """Seqs and frequencies of each term: from the chunks' entries, and counted in the recent documents."""
-    wanted = np.array(sorted(terms), np.uint32)
     entries, seqs = _entries(row)
     recent_term, recent_seq = _recent(row, packed)
+    in_chunks, counts = entries["term"], entries["frequency"]
     found = []
-    for term in wanted:
-        in_chunks = entries["term"] == term
-        places, frequencies = np.unique(recent_seq[recent_term == term], return_counts=True)
-        found.append(
-            (
-                np.concatenate((seqs[in_chunks], places)).astype(np.int32),
-                np.concatenate((entries["frequency"][in_chunks], frequencies)).astype(np.int32),
-            )
-        )
+    for term in sorted(terms):
+        chunked = np.flatnonzero(in_chunks == term)
+        places = recent_seq[recent_term == term]
+        # A document's repeats of a term stand next to one another in `places`, which ascends.
+        first = np.flatnonzero(np.diff(places, prepend=-1))
+        frequencies = np.diff(first, append=len(places))
+        found.append((np.concatenate((seqs[chunked], places[first])), np.concatenate((counts[chunked], frequencies))))
     return found
 
 

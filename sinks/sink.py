@@ -20,6 +20,7 @@ from streams.records import Memory, Recall, Tick
 
 STAGE = "sink"
 LETTER_COLUMNS = ("topic", "partition", "offset", "stage", "reason", "key", "value", "recorded_at", "attempts")
+UNKNOWN_ANIMA = "the key names no anima that is known, and ELEPHANTASM_STRICT_ANIMAS is set: create the anima first"
 log = structlog.get_logger()
 
 
@@ -36,7 +37,7 @@ class Sink:
         async with self.pool.connection() as connection, connection.transaction():
             reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
             await progress.advance(connection, STAGE, expected, reached)
-            await self._write_events(connection, arrivals, letters)
+            letters += await self._write_events(connection, arrivals, batches)
             if served:
                 await recalls.write(connection, served)
             if revisions:
@@ -77,14 +78,24 @@ class Sink:
         return revisions
 
     async def _write_events(
-        self, connection: psycopg.AsyncConnection[Any], arrivals: list[events.Arrival], letters: list[DeadLetter]
-    ) -> None:
+        self, connection: psycopg.AsyncConnection[Any], arrivals: list[events.Arrival], batches: Batches
+    ) -> list[DeadLetter]:
+        """Returns letters for the events of animas that must be configured first, where that is the setting."""
         if not arrivals:
-            return
+            return []
         animas = await events.known(connection, {arrival.anima for arrival in arrivals})
-        stored = await events.repeated(connection, arrivals)
-        rows = events.apply(arrivals, animas, stored)
+        strange = events.strangers(arrivals, animas) if self.settings.strict_animas else []
+        refused = {(arrival.partition, arrival.offset) for arrival in strange}
+        accepted = [arrival for arrival in arrivals if (arrival.partition, arrival.offset) not in refused]
+        stored = await events.repeated(connection, accepted)
+        rows = events.apply(accepted, animas, stored)
         await events.write(connection, animas, rows)
+        return [
+            DeadLetter.of(raw, STAGE, UNKNOWN_ANIMA)
+            for tp, records in batches.items()
+            for raw in records
+            if tp.topic == self.topics.events.name and (tp.partition, raw.offset) in refused
+        ]
 
     async def _write_letters(self, connection: psycopg.AsyncConnection[Any], batches: Batches) -> None:
         letters = []

@@ -60,7 +60,9 @@ async def claim(pool: Pool, generation: int, trigger: SynthesisTrigger) -> Claim
 
 async def _again(connection: Any, generation: int, trigger: SynthesisTrigger) -> Claim | None:
     row = await (
-        await connection.execute(sql("windows_of_trigger"), [generation, trigger.anima_id, trigger.last_offset, trigger.id])
+        await connection.execute(
+            sql("windows_of_trigger"), [generation, trigger.anima_id, trigger.last_offset, trigger.id]
+        )
     ).fetchone()
     return Claim(row["id"], row["first_seq"], row["last_seq"]) if row else None
 

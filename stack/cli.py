@@ -1,6 +1,7 @@
 """The command line. What a command does is in the module of its name, imported when it runs."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -83,6 +84,58 @@ def api(
     from stack.serve import serve
 
     serve(configured(), fd)
+
+
+@app.command()
+def pack(
+    anima: Annotated[str, typer.Argument(help="Id, key or name of the anima.")],
+    query: Annotated[str | None, typer.Argument(help="What the pack is for.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=500, max=16_000, help="Budget in o200k_base tokens.")] = None,
+    preset: Annotated[str, typer.Option(help="default or conversational.")] = "default",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Compile a memory pack: what is in it, why, and where it comes from."""
+    from stack.environment import configured
+    from stack.pack import pack
+
+    pack(configured(), anima, query, max_tokens, preset, as_json)
+
+
+@app.command()
+def produce(
+    anima: Annotated[str, typer.Option(help="Record key: the anima's own name or id, up to 200 characters.")],
+    file: Annotated[Path, typer.Option(help="JSON Lines, one event each; - reads standard input.")] = Path("-"),
+) -> None:
+    """Publish events to the log: {"event_type": "message.in", "content": "…"}, one per line."""
+    from stack.environment import configured
+    from stack.produce import produce
+
+    produce(configured(), anima, file)
+
+
+@app.command()
+def lineage(
+    kind: Annotated[str, typer.Argument(help="event or memory.")],
+    identity: Annotated[str, typer.Argument(metavar="ID", help="Its id.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show where an item comes from, down to positions in the log, and what was derived from it."""
+    from stack.environment import configured
+    from stack.lineage import lineage
+
+    lineage(configured(), kind, identity, as_json)
+
+
+@app.command()
+def lag(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every second, until Ctrl-C.")] = False,
+) -> None:
+    """Show how far each stage is behind, in messages."""
+    from stack.environment import configured
+    from stack.lag import lag
+
+    lag(configured(), as_json, watch)
 
 
 @app.command()

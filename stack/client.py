@@ -5,7 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from stack.errors import StackError
 from stack.readiness import api_address
@@ -21,7 +21,7 @@ class Client:
 
     def get(self, path: str, **query: Any) -> Any:
         given = {name: value for name, value in query.items() if value is not None}
-        return self._call(urllib.request.Request(f"{self.base}{path}" + (f"?{urlencode(given)}" if given else "")))  # noqa: S310
+        return self._call(urllib.request.Request(f"{self.base}{quote(path)}" + (f"?{urlencode(given)}" if given else "")))  # noqa: S310
 
     def post(self, path: str, body: Any) -> Any:
         content = json.dumps(body).encode()

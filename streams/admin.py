@@ -1,4 +1,4 @@
-"""The admin step: every declared topic exists, with the partition count in force, before anything consumes or produces."""
+"""The admin step: every declared topic exists, with the partition count in force, before anything else starts."""
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code

@@ -28,7 +28,7 @@ def faust_app(settings: Settings, stage: str) -> faust.App:
         table_standby_replicas=0,
         web_enabled=False,
         consumer_auto_offset_reset="earliest",
-        # A worker that restarts under its own name gets its partitions back at once instead of after a session time-out.
+        # A worker that restarts under its own name gets its partitions back at once, not after a session time-out.
         consumer_group_instance_id=f"{topics_of(settings).group(stage)}.{settings.worker}",
         broker_session_timeout=8.0,
         broker_heartbeat_interval=1.0,

@@ -1,7 +1,7 @@
 """The loop of every stage that is plain aiokafka: batches in, one handler, positions resumed from Postgres.
 
-The truth about how far a stage has come is its row in `progress`, written with the rows. Kafka's committed offsets follow
-it, for operators' lag tools; they are never read back.
+The truth about how far a stage has come is its row in `progress`, written with the rows. Kafka's committed offsets
+follow it, for operators' lag tools; they are never read back.
 """
 
 import asyncio
@@ -86,7 +86,9 @@ class Consumer:
 
     def _still_ours(self, batches: Batches) -> Batches:
         """Records from before a seek have offsets below the position and are dropped."""
-        kept = {tp: [r for r in records if r.offset >= self.next.get(tp, r.offset + 1)] for tp, records in batches.items()}
+        kept = {
+            tp: [r for r in records if r.offset >= self.next.get(tp, r.offset + 1)] for tp, records in batches.items()
+        }
         return {tp: records for tp, records in kept.items() if records}
 
     async def _process(self, batches: Batches) -> None:
@@ -114,7 +116,7 @@ class Consumer:
             log.warning("offsets not committed", reason=repr(error))
 
 
-class _Resume(ConsumerRebalanceListener):
+class _Resume(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     def __init__(self, consumer: Consumer) -> None:
         self.consumer = consumer
 

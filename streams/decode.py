@@ -78,13 +78,16 @@ def _other_kind(value: bytes, error: ValidationError) -> Configure | Recall | Ti
         raise Undecodable(f"JSON, but no object: {type(data).__name__}")
     version = data.get("schema_version", SCHEMA_VERSION)
     if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise Undecodable(f"schema_version {version} is newer than {SCHEMA_VERSION}, the newest that this release reads")
+        raise Undecodable(
+            f"schema_version {version} is newer than {SCHEMA_VERSION}, the newest that this release reads"
+        )
     kind = data.get("kind", "event")
     if kind == "event":
         raise Undecodable(explain(error))
     model = KINDS.get(kind) if isinstance(kind, str) else None
     if model is None:
-        raise Undecodable(f"unknown kind {str(kind)[:80]!r}; known are {', '.join(KINDS)}")
+        shown = repr(kind[:80]) if isinstance(kind, str) else f"of type {type(kind).__name__}"
+        raise Undecodable(f"unknown kind {shown}; known are {', '.join(KINDS)}")
     try:
         record = model.model_validate(data)
     except ValidationError as reason:

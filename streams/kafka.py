@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
 from stack.settings import SecurityProtocol, Settings
-from streams.topics import Topics, topics
+from streams.topics import LETTER_BYTES, Topics, topics
 
 
 def bootstrap(settings: Settings) -> str:
@@ -46,7 +46,9 @@ def tls(settings: Settings) -> ssl.SSLContext:
 
 def producer(settings: Settings, **extra: Any) -> AIOKafkaProducer:
     """A producer whose acknowledged records are on every in-sync replica, once, in the order sent."""
-    return AIOKafkaProducer(acks="all", enable_idempotence=True, max_request_size=2_000_000, **connection(settings), **extra)
+    return AIOKafkaProducer(
+        acks="all", enable_idempotence=True, max_request_size=2 * LETTER_BYTES, **connection(settings), **extra
+    )
 
 
 @lru_cache(maxsize=65_536)

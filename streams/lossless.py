@@ -1,13 +1,13 @@
-"""Faust's consumer, made lossless, handing over whole batches: one Faust event = what one poll brought from one partition.
+"""Faust's consumer, made lossless, handing over whole batches: an event = one poll's records of one partition.
 
 Faust 0.15.3 skips events when partitions move (docs/decisions/0003-lossless-consumer.md has the evidence):
-after a table recovery it resumes the source partitions first and only then seeks them to the committed offsets, while the
-fetch loop runs. A batch fetched in between comes from a stale position; the loop records the distance as a gap, counts it
-as acknowledged, and drops what is fetched again below it. A partition without a commit is not sought at all.
+after a table recovery it resumes the source partitions first and only then seeks them to the committed offsets, while
+the fetch loop runs. A batch fetched in between comes from a stale position; the loop records the distance as a gap,
+counts it as acknowledged, and drops what is fetched again below it. A partition without a commit is not sought at all.
 
-The cure: a batch belongs to the epoch in which it was fetched; flow stops during the seek; the seek waits for the fetch in
-flight; a partition without a commit starts at its beginning; bookkeeping starts afresh. And because Faust's cost is per
-event, a batch is the event: the agent folds it, writes each touched key once, acknowledges once.
+The cure: a batch belongs to the epoch in which it was fetched; flow stops during the seek; the seek waits for the fetch
+in flight; a partition without a commit starts at its beginning; bookkeeping starts afresh. And because Faust's cost is
+per event, a batch is the event: the agent folds it, writes each touched key once, acknowledges once.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 
-class Batch(faust.Schema):
+class Batch(faust.Schema):  # type: ignore[misc]  # Faust has no types
     """A topic's schema that leaves decoding to the agent: the value is the list of aiokafka records."""
 
     def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> None:
@@ -30,7 +30,7 @@ class Batch(faust.Schema):
         return message.value
 
 
-class BatchConsumer(driver.Consumer):
+class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.epoch = 0  # counts the times that the flow was stopped
@@ -39,20 +39,26 @@ class BatchConsumer(driver.Consumer):
         self.idle.set()
         # last offset of each batch handed over and not yet committed, in order
         self.handed: defaultdict[TP, deque[int]] = defaultdict(deque)
+        self.newest: dict[TP, int] = {}  # last offset of the newest batch handed over since the last seek
+        self.durable: dict[TP, int] = {}  # what the broker has confirmed; Faust notes a commit that failed as well
 
-    def committed(self, tp: TP) -> int | None:
-        """The next offset to read after a crash, as far as this consumer knows."""
-        return self._committed_offset.get(tp)
+    def committed(self, tp: TP) -> int:
+        """Where reading goes on after a crash: never beyond what the broker has confirmed."""
+        return self.durable.get(tp, 0)
 
-    def at_end(self, tp: TP) -> bool:
-        """Whether everything in the partition, as of the last fetch, has been handed to the agent."""
-        return (self._read_offset.get(tp) or -1) + 1 >= (self.highwater(tp) or 0)
+    async def at_end(self, tp: TP, absorbed: int) -> bool:
+        """Whether an agent that has absorbed everything below `absorbed` has seen all of the partition, as of the last
+        fetch. The position counts, not the last record: what ends a transaction has an offset and is no record."""
+        end = self.highwater(tp)
+        if end is None or self.newest.get(tp, -1) >= absorbed:
+            return False
+        return bool((await self.position(tp) or 0) >= end)
 
     def stop_flow(self) -> None:
         self.epoch += 1
         super().stop_flow()
 
-    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109  Faust's signature
         self.idle.clear()
         self.batch_epoch = self.epoch
         try:
@@ -60,7 +66,7 @@ class BatchConsumer(driver.Consumer):
         finally:
             self.idle.set()
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109  Faust's signature
         records, active = await self._wait_next_records(timeout)
         for topic_partition, batch in (records or {}).items():
             tp = TP(topic_partition.topic, topic_partition.partition)
@@ -77,7 +83,7 @@ class BatchConsumer(driver.Consumer):
     def _batch_message(self, tp: TP, batch: list[Any]) -> Any:
         message = self._to_message(tp, batch[-1])
         message.value = batch
-        self._read_offset[tp] = message.offset
+        self._read_offset[tp] = self.newest[tp] = message.offset
         self.handed[tp].append(message.offset)
         return message
 
@@ -91,14 +97,23 @@ class BatchConsumer(driver.Consumer):
         self._acked[tp][:] = acked
         return None if new is None else new + 1
 
+    async def _commit(self, offsets: Any) -> bool:
+        done = bool(await super()._commit(offsets))
+        if done:
+            self.durable.update(offsets)
+        return done
+
     async def perform_seek(self) -> None:
         self.stop_flow()  # the recovery calls resume_flow() right after this returns
         await self.idle.wait()
         await super().perform_seek()
+        self.durable = {
+            tp: offset for tp in self.assignment() if (offset := self._committed_offset.get(tp)) is not None
+        }
         await self._start_at_beginning(
             tp for tp in self.assignment() if self._committed_offset.get(tp) is None and self._is_source(tp)
         )
-        for bookkeeping in (self._acked, self._acked_index, self._gap, self.handed):
+        for bookkeeping in (self._acked, self._acked_index, self._gap, self.handed, self.newest):
             bookkeeping.clear()
 
     def _is_source(self, tp: TP) -> bool:
@@ -112,5 +127,5 @@ class BatchConsumer(driver.Consumer):
             self._read_offset.pop(tp, None)
 
 
-class BatchTransport(driver.Transport):
+class BatchTransport(driver.Transport):  # type: ignore[misc]  # Faust has no types
     Consumer = BatchConsumer

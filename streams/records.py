@@ -1,5 +1,7 @@
 """What stands on the topics: one frozen class per noun, the same in HTTP bodies, Kafka values and rows."""
 
+import math
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
@@ -12,6 +14,7 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 CONTENT_CHARACTERS = 100_000
 META_BYTES = 64_000
+_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # in JSON: not an escaped backslash before the letter u
 
 
 def _no_nul(text: str) -> str:
@@ -32,10 +35,21 @@ def _in_range(moment: datetime) -> datetime:
     return moment
 
 
+def _finite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 Text = Annotated[str, AfterValidator(_no_nul)]
 Label = Annotated[Text, Field(min_length=1, max_length=200)]
 Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+Offset = Annotated[int, Field(ge=0, lt=2**63)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Record(BaseModel):
@@ -44,7 +58,7 @@ class Record(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore")
 
     @classmethod
-    def from_data(cls, data: Any, *, preferred_type: Any = None) -> Self:  # noqa: ARG003  Faust's own signature
+    def from_data(cls, data: Any, *, preferred_type: Any = None) -> Self:
         return cls.model_validate(data)
 
     def __json__(self) -> dict[str, Any]:
@@ -90,15 +104,19 @@ class Event(Record):
             raise ValueError(f"is not JSON: {error}") from None
         if len(size) > META_BYTES:
             raise ValueError(f"has {len(size):,} bytes, more than {META_BYTES:,}")
-        if b"\\u0000" in size:
+        if _ESCAPED_NUL.search(size):
             raise ValueError("contains NUL, which PostgreSQL cannot store")
+        if b"null" in size and not _finite(meta):  # orjson writes NaN and Infinity as null
+            raise ValueError("contains NaN or Infinity, which are not JSON")
         return meta
 
 
 class Weights(Record):
     """Accumulation weights of one anima (ranges: shared seed, section 1)."""
 
-    time_weight: float = Field(ge=0, le=5, allow_inf_nan=False, description="Score per hour since the first pending event.")
+    time_weight: float = Field(
+        ge=0, le=5, allow_inf_nan=False, description="Score per hour since the first pending event."
+    )
     event_weight: float = Field(ge=0, le=2, allow_inf_nan=False, description="Score per pending event.")
     token_weight: float = Field(ge=0, le=0.001, allow_inf_nan=False, description="Score per pending token.")
     threshold: float = Field(ge=1, le=50, allow_inf_nan=False, description="Score at which a window is synthesised.")
@@ -138,11 +156,11 @@ class Recall(Record):
     schema_version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
     anima_id: UUID | None = None
     pack_id: str = Field(pattern="^[0-9a-f]{64}$")
-    generation: int = Field(ge=1)
+    generation: Annotated[Count, Field(ge=1)]
     query: Annotated[Text, Field(max_length=4000)] | None = None
     preset: Label
-    max_tokens: int = Field(ge=1)
-    token_count: int = Field(ge=0)
+    max_tokens: Annotated[Count, Field(ge=1)]
+    token_count: Count
     content: Text
     items: tuple[RecalledItem, ...]
 
@@ -152,13 +170,13 @@ class SynthesisTrigger(Record):
 
     id: UUID
     anima_id: UUID
-    partition: int
-    first_offset: int
-    last_offset: int
-    events: int
-    tokens: int
-    score: float
-    threshold: float
+    partition: Count
+    first_offset: Offset
+    last_offset: Offset
+    events: Count
+    tokens: Count
+    score: Number
+    threshold: Number
     reason: Literal["score", "window_tokens"]
     fired_at: AwareDatetime = Field(description="Log time at which the score crossed the threshold.")
 
@@ -167,16 +185,22 @@ class MemoryLink(Record):
     """Provenance: how much one event weighs in a memory. Weights of a memory sum to 1."""
 
     event_id: UUID
-    seq: int
+    seq: Count
     weight: Share
+
+
+def _each_once(links: tuple[MemoryLink, ...]) -> tuple[MemoryLink, ...]:
+    if not links or len({link.seq for link in links}) < len(links):
+        raise ValueError("must name at least one event, and each event once")
+    return links
 
 
 class Memory(Record):
     """One revision of a memory."""
 
     id: UUID
-    revision: int = Field(ge=1)
-    generation: int = Field(ge=1)
+    revision: Annotated[Count, Field(ge=1)]
+    generation: Annotated[Count, Field(ge=1)]
     anima_id: UUID
     trigger: SynthesisTrigger
     summary: Text
@@ -187,7 +211,7 @@ class Memory(Record):
     started_at: AwareDatetime
     ended_at: AwareDatetime
     recorded_at: AwareDatetime = Field(description="Log time from which this revision was known.")
-    model: str
-    prompt_name: str
-    prompt_hash: str
-    links: tuple[MemoryLink, ...] = ()
+    model: Text
+    prompt_name: Text
+    prompt_hash: Text
+    links: Annotated[tuple[MemoryLink, ...], AfterValidator(_each_once)]

@@ -81,4 +81,3 @@ class Settling:
         assert self.ends is not None
         tp = TopicPartition(topic, partition)
         return int((await self.ends.end_offsets([tp]))[tp])
-

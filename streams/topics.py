@@ -7,6 +7,7 @@ from streams.records import Configure, Event, Memory, Recall, Record, SynthesisT
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
+LETTER_BYTES = 8_000_000
 COMPACT = {"cleanup.policy": "compact", "segment.bytes": "67108864", "min.cleanable.dirty.ratio": "0.3"}
 
 
@@ -76,7 +77,12 @@ def topics(prefix: str, generation: int) -> Topics:
             f"{prefix}dead-letters",
             ("sink", "synthesize"),
             (),
-            {"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS)},
+            {
+                "cleanup.policy": "delete",
+                "retention.ms": str(30 * DAY_MS),
+                # A letter is larger than its record: what passed a topic's limit compressed must still find room here.
+                "max.message.bytes": str(2 * LETTER_BYTES),
+            },
             "Records that could not be processed: original bytes, headers saying where from and why.",
         ),
         accumulation=Topic(

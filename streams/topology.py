@@ -1,4 +1,4 @@
-"""The page to read first: which stage reads what, does which step, and writes where. Wiring only, in the order of the data.
+"""The page to read first: which stage reads what, does what, writes where. Wiring only, in the order of the data.
 
     producers, api ─▶ events ─▶ score ─▶ triggers ─▶ synthesize ─▶ memories
                         │                                            │

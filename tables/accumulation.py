@@ -2,16 +2,17 @@
 
     score = hours since the first pending event x time_weight + events x event_weight + tokens x token_weight
 
-The score is linear in time, so the moment at which it crosses the threshold is computed, never polled: a window fires at
-exactly that moment, whenever a tick or a later record shows that it has passed, and holds exactly the events before it.
-All times are milliseconds of log time (a partition's clock: the largest timestamp seen in it so far).
+The score is linear in time, so the moment at which it crosses the threshold is computed, never polled: a window fires
+at exactly that moment, whenever a tick or a later record shows that it has passed, and holds exactly the events before
+it. All times are milliseconds of log time (a partition's clock: the largest timestamp seen in it so far).
 """
 
-import math
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 HOUR_MS = 3_600_000
+CENTURY_MS = 100 * 365 * 24 * HOUR_MS
 Reason = Literal["score", "window_tokens"]
 
 
@@ -64,26 +65,29 @@ def score(window: Window | None, rule: Rule, now: int) -> float:
 
 
 def due(window: Window | None, rule: Rule) -> int | None:
-    """The first ms of log time at which the window's score reaches the threshold; None if time alone never does it."""
+    """The first ms of log time at which the window's score reaches the threshold; None if that takes a century."""
     if window is None:
         return None
-    missing = rule.threshold - window.events * rule.event_weight - window.tokens * rule.token_weight
+    missing = rule.threshold - score(window, rule, window.since)
     if missing <= 0:
         return window.since
-    if rule.time_weight == 0:
+    if missing > rule.time_weight * CENTURY_MS / HOUR_MS:
         return None
-    at = window.since + math.ceil(missing / rule.time_weight * HOUR_MS)
-    while score(window, rule, at) < rule.threshold:  # rounding: the promise is score(due) >= threshold
-        at += 1
-    return at
+    # The quotient rounds, and so does the score: the exact moment is searched for, near the quotient if it is there.
+    near = window.since + int(missing / rule.time_weight * HOUR_MS)
+    moments = range(near - 1, near + 3)
+    if not score(window, rule, near - 1) < rule.threshold <= score(window, rule, near + 2):
+        moments = range(window.since, window.since + 2 * CENTURY_MS)
+    return moments[0] + bisect_left(moments, rule.threshold, key=lambda now: score(window, rule, now))
 
 
 def expire(state: Accumulation, now: int, defaults: Rule) -> tuple[Accumulation, Fired | None]:
     """What a clock that shows `now` does: fire the pending window if it was due by then, at the moment it was due."""
     rule = state.rule(defaults)
-    at = due(state.window, rule)
-    if state.window is None or at is None or at > now:
+    if state.window is None or score(state.window, rule, now) < rule.threshold:
         return state, None
+    at = due(state.window, rule)
+    at = now if at is None else at
     return replace(state, window=None), Fired(state.window, at, score(state.window, rule, at), rule.threshold, "score")
 
 
@@ -93,7 +97,7 @@ def absorb(
     """One event of `tokens` tokens at `offset`, seen when the partition's clock shows `now`.
 
     What was due before it fires without it; an event that would exceed the window's tokens starts the next window; an
-    event that carries the score over the threshold is the last of its window. An offset already absorbed changes nothing.
+    event that carries the score over the threshold is the last of its window. Offsets absorbed before change nothing.
     """
     if offset <= state.absorbed:
         return state, ()
@@ -116,16 +120,14 @@ def absorb(
 def configure(
     state: Accumulation, offset: int, now: int, weights: tuple[float, float, float, float] | None, defaults: Rule
 ) -> tuple[Accumulation, tuple[Fired, ...]]:
-    """A change of weights at `offset`. It holds from `now` on: a window that had been due before it fires by the old ones,
-    one that the new weights make due fires at `now`."""
+    """A change of weights at `offset`. It holds from `now` on: a window that had been due before it fires by the old
+    ones, one that the new weights make due fires at `now`."""
     if offset <= state.absorbed:
         return state, ()
     state, before = expire(state, now, defaults)
     state = replace(state, weights=weights, absorbed=offset)
-    after = None
-    at = due(state.window, state.rule(defaults))
-    if state.window is not None and at is not None and at <= now:
-        rule = state.rule(defaults)
-        after = Fired(state.window, now, score(state.window, rule, now), rule.threshold, "score")
+    rule, after = state.rule(defaults), None
+    if state.window is not None and (reached := score(state.window, rule, now)) >= rule.threshold:
+        after = Fired(state.window, now, reached, rule.threshold, "score")
         state = replace(state, window=None)
     return state, tuple(fired for fired in (before, after) if fired)

@@ -17,7 +17,7 @@ class Folded(NamedTuple):
 
 
 class Timers:
-    """When the pending windows of one partition are due by time alone. Entries may be stale: `expire` has the last word."""
+    """When the pending windows of a partition are due by time alone. Entries may be stale: `expire` decides."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int]] = []
@@ -48,8 +48,8 @@ def fold(
 ) -> Folded:
     """The states after `batch`, the windows that fired, and the clock (ms, the largest timestamp seen).
 
-    `load` gives the state before the batch; `count` the tokens of a text. A record that cannot be decoded moves the clock
-    and nothing else; the sink puts it into the dead letters. What is due by the end of the batch has fired.
+    `load` gives the state before the batch; `count` the tokens of a text. A record that cannot be decoded moves the
+    clock and nothing else; the sink puts it into the dead letters. What is due by the end of the batch has fired.
     """
     states: dict[UUID, Accumulation] = {}
     fired: list[tuple[UUID, Fired]] = []
@@ -66,7 +66,11 @@ def fold(
             states[anima], fires = absorb(state, raw.offset, clock, count(record.content), defaults)
         elif isinstance(record, Configure) and "weights" in record.model_fields_set:
             weights = record.weights
-            chosen = (weights.time_weight, weights.event_weight, weights.token_weight, weights.threshold) if weights else None
+            chosen = (
+                (weights.time_weight, weights.event_weight, weights.token_weight, weights.threshold)
+                if weights
+                else None
+            )
             states[anima], fires = configure(state, raw.offset, clock, chosen, defaults)
         else:
             continue

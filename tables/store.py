@@ -1,4 +1,4 @@
-"""The Faust table `accumulation`: per-anima state and, per partition, the clock; with a changelog whose delivery is awaited."""
+"""The Faust table `accumulation`: per-anima state and per-partition clock, on a changelog whose delivery is awaited."""
 
 import asyncio
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class Mark(NamedTuple):
     clock: int
 
 
-class _Changelogged(faust.Table):
+class _Changelogged(faust.Table):  # type: ignore[misc]  # Faust has no types
     """Keeps the delivery of the writes, so that a batch is acknowledged only when its state is on the changelog."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -36,9 +36,7 @@ class AccumulationTable:
 
     def __init__(self, app: faust.App, partitions: int) -> None:
         app.conf.Table = _Changelogged
-        self.table = app.Table(
-            "accumulation", partitions=partitions, key_type=bytes, value_type=bytes
-        )
+        self.table = app.Table("accumulation", partitions=partitions, key_type=bytes, value_type=bytes)
 
     def load(self, anima: UUID) -> Accumulation:
         value = self.table.get(anima.bytes)
@@ -56,11 +54,10 @@ class AccumulationTable:
                 if state.window is not None:
                     yield partition, UUID(bytes=bytes(key)), state
 
-    def write(
-        self, partition: int, states: dict[UUID, Accumulation], marks: list[Mark]
-    ) -> list[asyncio.Future[Any]]:
+    def write(self, partition: int, states: dict[UUID, Accumulation], marks: list[Mark]) -> list[asyncio.Future[Any]]:
         """Each touched state once; returns the deliveries to await before the batch is acknowledged."""
-        self.table.deliveries = deliveries = []
+        deliveries: list[asyncio.Future[Any]] = []
+        self.table.deliveries = deliveries
         for anima, state in states.items():
             self.table[anima.bytes] = _encode(partition, state)
         self.table[_clock_key(partition)] = orjson.dumps([tuple(mark) for mark in marks])

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -93,7 +94,7 @@ async def make_world(stack: Stack, database: str, tmp_path: Path) -> AsyncIterat
     """`await make_world(**settings)`: a world under these settings."""
     worlds: list[World] = []
 
-    async def make(**chosen: object) -> World:
+    async def make(**chosen: Any) -> World:
         settings = Settings(
             _env_file=None,
             kafka=f"127.0.0.1:{stack.settings.kafka_port}",

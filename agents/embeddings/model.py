@@ -43,7 +43,9 @@ class OpenAI:
         from openai import AsyncOpenAI
 
         if settings.openai_api_key is None:
-            raise SettingsError("ELEPHANTASM_OPENAI_API_KEY is not set, and ELEPHANTASM_EMBEDDING_PROVIDER=openai needs it")
+            raise SettingsError(
+                "ELEPHANTASM_OPENAI_API_KEY is not set, and ELEPHANTASM_EMBEDDING_PROVIDER=openai needs it"
+            )
         self.client = AsyncOpenAI(
             api_key=settings.openai_api_key.get_secret_value(),
             base_url=settings.llm_base_url,

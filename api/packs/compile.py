@@ -5,7 +5,7 @@ missing; then memories of the current session, up to a quarter; the rest goes to
 the verbatim events behind them, by rank. What one part leaves over flows to the next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -14,17 +14,18 @@ from api.packs.render import CONTEXT, MEMORIES, SESSION, Line, ago, day_heading,
 
 PENDING_SHARE, SESSION_SHARE = 0.15, 0.25
 SUMMARY_SHARE = 0.05  # of the long-term part: summaries point, the events behind them are the evidence
+MISSES = 8  # so many lines in a row that do not fit: what is left is too small to look for more
 SPARE = 4  # tokens kept back for what counting line by line may miss
 
 
 @dataclass(frozen=True)
 class View:
-    """Candidates, best first within each list; `pending` newest first."""
+    """Candidates, best first; `pending` newest first. `events` may be a generator: it is read as far as they fit."""
 
     pending: Sequence[Line]
     session: Sequence[Line]
     memories: Sequence[Line]
-    events: Sequence[Line]
+    events: Iterable[Line]
     last_event_at: datetime | None
 
 
@@ -50,14 +51,19 @@ class _Part:
             price += count_tokens(day_heading(line.day) + "\n")
         return price if self.lines else price + count_tokens(self.heading + "\n")
 
-    def fill(self, candidates: Sequence[Line], budget: int, most: int | None = None) -> int:
-        """Take what fits, in the order given, passing over what does not; returns the tokens spent."""
-        spent = taken = 0
+    def fill(self, candidates: Iterable[Line], budget: int, most: int | None = None) -> int:
+        """Take what fits, in the order given; returns the tokens spent.
+
+        With `most`, so many at most, and none beyond the first that does not fit: few places are for the best, not for
+        the shortest. Without, what does not fit is passed over.
+        """
+        spent = taken = missed = 0
         for line in candidates:
-            if most is not None and taken >= most:
-                break
             price = self.price(line)
-            if spent + price <= budget and line.id not in self.ids and line.markdown not in self.texts:
+            missed = missed + 1 if spent + price > budget else 0
+            if missed == MISSES or most is not None and (missed or taken >= most):
+                break
+            if not missed and line.id not in self.ids and line.markdown not in self.texts:
                 self.lines.append(line)
                 self.days.add(line.day)
                 self.ids.add(line.id)

@@ -25,8 +25,9 @@ from streams.topics import Topics
 
 FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 UNINDEXED = 2_000  # events read word by word because the index has not reached them yet; more are found when it has
-TOKENS_PER_LINE = 12  # few lines are shorter: bounds how many events a budget can hold
-SUMMARIES = 4  # memories considered for each that may be in the pack
+# A line has at least so many tokens for each of its indexed words, and a few for its frame: bounds what a budget can hold.
+TOKENS_PER_TERM, TOKENS_PER_LINE = 1.3, 4
+ENOUGH = 1.25  # candidates for so many times the budget: what is too long for the rest is passed over
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,17 @@ class Found:
     asked: Asked
     overview: dict[str, Any]
     events: Ranking
+    lengths: np.ndarray[Any, Any]  # of the events, in indexed words
     memories: Ranking
     standing: Standing
     last_event: int  # seq of the newest event; -1 for none
 
 
 async def gather(connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, asked: Asked) -> View:
-    """Three short round trips: who speaks (the question is embedded without names), what ranking needs, the rows."""
+    """Three short round trips: who speaks (the question is embedded without names), what ranking needs, the rows.
+
+    `connection` is in pipeline mode, within a transaction that shows one snapshot.
+    """
     return await _rows(connection, await _find(connection, model, asked))
 
 
@@ -73,7 +78,9 @@ async def _find(connection: psycopg.AsyncConnection[Any], model: EmbeddingModel,
     events = await _with_unindexed(connection, asked, overview["events"], events, words)
     events, memories = retrieval.prefix(events, overview["known_events"]), retrieval.prefix(memories, len(columns))
     named = _named(question, overview, asked.now)
-    return Found(asked, overview, _rank(events, named), _rank(memories, named), columns, len(events) - 1)
+    return Found(
+        asked, overview, _rank(events, named), events.lengths, _rank(memories, named), columns, len(events) - 1
+    )
 
 
 async def _vector(model: EmbeddingModel, question: str, names: Sequence[str]) -> HalfVector:
@@ -90,16 +97,15 @@ async def _layers(
     anima, statement = asked.request.anima_id, retrieval.statement(model.dimensions)
     generations = {Layer.event: 0, Layer.memory: asked.generation}
     known = {"anima": anima, "generation": asked.generation, "known_at": asked.known_at}
-    async with connection.pipeline():
-        of_layers = [
-            await connection.execute(
-                statement,
-                retrieval.parameters(anima, layer, generation, asked.model_number, vector, words),
-                binary=True,
-            )
-            for layer, generation in generations.items()
-        ]
-        of_memories = await connection.execute(sql("memories_columns"), known, binary=True)
+    of_layers = [
+        await connection.execute(
+            statement,
+            retrieval.parameters(anima, layer, generation, asked.model_number, vector, words),
+            binary=True,
+        )
+        for layer, generation in generations.items()
+    ]
+    of_memories = await connection.execute(sql("memories_columns"), known, binary=True)
     events, memories = [retrieval.unpack(await _one(cursor), words) for cursor in of_layers]
     return events, memories, standing(await _one(of_memories))
 
@@ -132,13 +138,9 @@ async def _rows(connection: psycopg.AsyncConnection[Any], found: Found) -> View:
     events = _best_events(found)
     session, long_term, parts = _memory_choice(found)
     by_anima = {"anima": asked.request.anima_id, "generation": asked.generation}
-    async with connection.pipeline():
-        chosen_events = sorted({*pending, *events})
-        event_cursor = await connection.execute(sql("events_by_seq"), by_anima | {"seqs": chosen_events}, binary=True)
-        chosen_memories = sorted({*session, *long_term})
-        memory_cursor = await connection.execute(
-            sql("memories_by_seq"), by_anima | {"seqs": chosen_memories}, binary=True
-        )
+    chosen_events, chosen_memories = sorted({*pending, *events}), sorted({*session, *long_term})
+    event_cursor = await connection.execute(sql("events_by_seq"), by_anima | {"seqs": chosen_events}, binary=True)
+    memory_cursor = await connection.execute(sql("memories_by_seq"), by_anima | {"seqs": chosen_memories}, binary=True)
     event_rows = {row["seq"]: row for row in await event_cursor.fetchall()}
     memory_rows = {row["seq"]: row for row in await memory_cursor.fetchall()}
     draw = lines.Drawing(asked.topics, asked.preset.max_tokens)
@@ -146,7 +148,7 @@ async def _rows(connection: psycopg.AsyncConnection[Any], found: Found) -> View:
         [draw.pending(event_rows[seq], found.events) for seq in pending],
         [draw.memory(memory_rows[seq], parts, "session_recency") for seq in session],
         [draw.memory(memory_rows[seq], parts) for seq in long_term],
-        [draw.event(event_rows[seq], found.events) for seq in events],
+        (draw.event(event_rows[seq], found.events) for seq in events),
         found.overview["last_event_at"],
     )
 
@@ -159,10 +161,14 @@ def _pending(found: Found) -> list[int]:
 
 def _best_events(found: Found) -> list[int]:
     """By rank with a question; the newest without one."""
-    most = min(found.last_event + 1, found.asked.preset.max_tokens // TOKENS_PER_LINE)
+    budget = found.asked.preset.max_tokens
+    most = min(found.last_event + 1, int(budget * ENOUGH) // TOKENS_PER_LINE)
     if found.asked.request.query is None:
-        return list(range(found.last_event, found.last_event - most, -1))
-    return [int(seq) for seq in found.events.best(most)]
+        best = np.arange(found.last_event, found.last_event - most, -1)
+    else:
+        best = found.events.best(most)
+    filled = np.cumsum(found.lengths[best] * TOKENS_PER_TERM + TOKENS_PER_LINE)
+    return [int(seq) for seq in best[: int(np.searchsorted(filled, budget * ENOUGH)) + 1]]
 
 
 def _memory_choice(found: Found) -> tuple[list[int], list[int], dict[str, np.ndarray[Any, Any]]]:
@@ -176,7 +182,7 @@ def _memory_choice(found: Found) -> tuple[list[int], list[int], dict[str, np.nda
     if relevance is not None and asked.request.min_similarity > 0:
         eligible &= relevance.components["similarity"] >= 0
     order = np.argsort(-np.where(eligible, parts["total"], -np.inf), kind="stable")
-    long_term = [int(seq) for seq in order[: SUMMARIES * asked.preset.long_term] if eligible[seq]]
+    long_term = [int(seq) for seq in order[: asked.preset.long_term] if eligible[seq]]
     return [int(seq) for seq in by_recency[: asked.preset.session]], long_term, parts
 
 

@@ -45,12 +45,16 @@ class Standing:
 
 def standing(row: dict[str, Any]) -> Standing:
     """The row of `memories_columns.sql`. Pure."""
+    ended_at = _column(row["ended_at"], ">f8")
+    accessed_at, accesses = ended_at.copy(), np.zeros(len(ended_at), np.int64)
+    for seq, count, at in row["accesses"] or ():
+        accesses[int(seq)], accessed_at[int(seq)] = count, at
     return Standing(
         _column(row["importance"], ">f4"),
         _column(row["confidence"], ">f4"),
-        _column(row["ended_at"], ">i8"),
-        _column(row["accessed_at"], ">i8"),
-        np.frombuffer(row["accesses"] or b"", ">i4").astype(np.int64),
+        ended_at,
+        accessed_at,
+        accesses,
         np.frombuffer(row["current"] or b"", ">i4").astype(np.bool_),
         -1 if row["last_seq"] is None else row["last_seq"],
     )

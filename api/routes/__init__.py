@@ -1,5 +1,14 @@
 """One file per group of endpoints; `routers` in the order of the documentation."""
 
-from api.routes import animas, events, health, packs
+from api.routes import animas, events, health, lineage, memories, ops, packs, synthesis
 
-routers = (health.router, animas.router, events.router, packs.router)
+routers = (
+    health.router,
+    animas.router,
+    events.router,
+    memories.router,
+    lineage.router,
+    synthesis.router,
+    packs.router,
+    ops.router,
+)

@@ -1,42 +1,66 @@
 """Is the process alive; can it serve."""
 
-from typing import Any
+from typing import Literal
 
 import psycopg
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
 
-from api.context import Ctx
+from api.context import Context, Ctx
+from api.deadline import within
+from api.errors import RETRY_AFTER_S, Unavailable
 from sinks.migrate import pending
 
 router = APIRouter(tags=["health"])
+PROBE_S = 2.0
 
 
-@router.get("/healthz")
-async def live() -> dict[str, str]:
+class Alive(BaseModel):
+    status: Literal["alive"] = "alive"
+
+
+class Readiness(BaseModel):
+    status: Literal["ready", "not ready"]
+    missing: list[str] = Field(examples=[["Kafka cannot be reached"]])
+
+
+class Health(BaseModel):
+    status: Literal["ok", "degraded"]
+    missing: list[str]
+    generation: int = Field(description="The derivation of the log that this process serves.")
+
+
+@router.get("/healthz", summary="Alive")
+async def live() -> Alive:
     """The process answers; says nothing of Kafka or Postgres."""
-    return {"status": "alive"}
+    return Alive()
 
 
-@router.get("/readyz")
-async def ready(ctx: Ctx) -> JSONResponse:
+@router.get("/readyz", summary="Ready", responses={503: {"model": Readiness, "description": "Something is missing."}})
+async def ready(ctx: Ctx, response: Response) -> Readiness:
     """200 when Kafka and Postgres are reachable and migrations applied; 503 with what is missing otherwise."""
     missing = await _missing(ctx)
-    return JSONResponse({"status": "not ready" if missing else "ready", "missing": missing}, 503 if missing else 200)
+    if not missing:
+        return Readiness(status="ready", missing=[])
+    response.status_code, response.headers["Retry-After"] = 503, str(RETRY_AFTER_S)
+    return Readiness(status="not ready", missing=missing)
 
 
-@router.get("/health")
-async def health(ctx: Ctx) -> dict[str, Any]:
+@router.get("/health", summary="Report")
+async def health(ctx: Ctx) -> Health:
     """The same as a report: always 200."""
     missing = await _missing(ctx)
-    return {"status": "degraded" if missing else "ok", "missing": missing, "generation": ctx.settings.generation}
+    return Health(status="degraded" if missing else "ok", missing=missing, generation=ctx.settings.generation)
 
 
-async def _missing(ctx: Ctx) -> list[str]:
+async def _missing(ctx: Context) -> list[str]:
     missing = [] if await ctx.resources.log.reachable() else ["Kafka cannot be reached"]
     try:
-        async with ctx.pool.connection(timeout=2) as connection:
-            missing += [f"migration {name} is not applied" for name in await pending(connection)]
-    except psycopg.OperationalError:
-        missing.append("Postgres cannot be reached")
-    return missing
+        return missing + await within(PROBE_S + 1, _migrations(ctx), "Postgres did not answer")
+    except (psycopg.OperationalError, Unavailable):
+        return [*missing, "Postgres cannot be reached"]
+
+
+async def _migrations(ctx: Context) -> list[str]:
+    async with ctx.pool.connection(timeout=PROBE_S) as connection:
+        return [f"migration {name} is not applied" for name in await pending(connection)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,16 +13,18 @@ from pydantic import BaseModel
 
 from agents.embeddings.model import EmbeddingModel
 from api.context import Ctx, Home
+from api.documentation import documented
 from api.errors import Problem
 from api.packs.compile import Compiled, compile_pack
 from api.packs.gather import Asked, gather
 from api.packs.request import Pack, PackRequest, PresetName
-from api.routes.animas import Limit, Offset
+from api.paging import Limit, Offset
 from api.waiting import caught_up, settled
 from sinks.database import sql
 from streams.records import Recall, RecalledItem
 
-router = APIRouter(tags=["packs"])
+router = APIRouter(tags=["packs"], responses=documented(400, 404, 413))
+PACK_ID = re.compile("[0-9a-f]{64}")
 recording: set[asyncio.Task[None]] = set()
 
 
@@ -76,9 +79,9 @@ async def _compile(ctx: Ctx, home: Home, request: PackRequest) -> dict[str, Any]
     asked = Asked(
         request, request.resolved(), now, ctx.settings.generation, ctx.resources.topics, await ctx.model_number()
     )
-    async with ctx.resources.reading.connection() as connection, connection.transaction():
-        view = await gather(connection, ctx.resources.model, asked)
     preset = asked.preset
+    async with ctx.resources.reading.connection() as connection, connection.pipeline(), connection.transaction():
+        view = await gather(connection, ctx.resources.model, asked)
     compiled = compile_pack(view, preset.max_tokens, now, session=preset.session, long_term=preset.long_term)
     return _pack(asked, ctx.resources.model, compiled)
 
@@ -144,7 +147,11 @@ async def latest(
 
 @router.get("/memory-packs/{pack_id}")
 async def get(ctx: Ctx, pack_id: str) -> ServedPack:
-    row = await ctx.row(sql("pack_get"), {"id": pack_id, "scope": ctx.caller.scope}) if len(pack_id) == 64 else None
+    row = (
+        await ctx.row(sql("pack_get"), {"id": pack_id, "scope": ctx.caller.scope})
+        if PACK_ID.fullmatch(pack_id)
+        else None
+    )
     if row is None:
         raise Problem(404, f"pack {pack_id[:80]!r} was never served")
     return _served(ctx, row)

@@ -86,7 +86,9 @@ CREATE TABLE memories (
     "offset"     bigint NOT NULL,           -- in the topic of memories
     PRIMARY KEY (generation, id, revision)
 );
-CREATE UNIQUE INDEX memories_seq ON memories (anima_id, generation, seq);
+-- All that the long-term score needs of an anima's memories, in one index-only scan.
+CREATE UNIQUE INDEX memories_seq ON memories (anima_id, generation, seq)
+    INCLUDE (importance, confidence, ended_at, recorded_at, closed_at, state, last_seq);
 
 CREATE TABLE memory_events (
     generation int  NOT NULL,

@@ -68,7 +68,9 @@ CREATE TABLE vectors_384 (
     v            halfvec(384) NOT NULL
 );
 ALTER TABLE vectors_384 ALTER COLUMN v SET STORAGE PLAIN;
-CREATE UNIQUE INDEX vectors_384_item ON vectors_384 (anima_id, layer, generation, model, seq) INCLUDE (v);
+-- Ten entries fill a page and an anima's seqs only grow: pages are left full when they split.
+CREATE UNIQUE INDEX vectors_384_item ON vectors_384 (anima_id, layer, generation, model, seq) INCLUDE (v)
+    WITH (fillfactor = 100);
 CREATE INDEX vectors_384_content ON vectors_384 (content_hash, model);
 
 -- 1,536 dimensions exceed what an index page holds: the same table, scanned through the heap.

@@ -19,7 +19,9 @@ CREATE INDEX packs_id ON packs (id);
 CREATE TABLE accesses (
     generation  int  NOT NULL,
     memory_id   uuid NOT NULL,
+    anima_id    uuid NOT NULL,
     accesses    int  NOT NULL,
     accessed_at timestamptz NOT NULL,       -- log time of the last one
     PRIMARY KEY (generation, memory_id)
 ) WITH (fillfactor = 70);
+CREATE INDEX accesses_anima ON accesses (anima_id, generation);

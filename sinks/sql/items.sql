@@ -3,5 +3,5 @@ SELECT anima_id, 0 AS layer, 0 AS generation, seq, content AS text, author, sess
 FROM events WHERE id = ANY(%s)
 UNION ALL
 SELECT anima_id, 1, generation, seq, summary, NULL, NULL, ended_at
-FROM memories WHERE id = ANY(%s) AND generation = %s
+FROM memories JOIN unnest(%s::uuid[], %s::int[]) AS revised (id, revision) USING (id, revision) WHERE generation = %s
 ORDER BY anima_id, layer, generation, seq

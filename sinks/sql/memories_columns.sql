@@ -1,11 +1,13 @@
--- What the long-term score needs to know of every memory revision of an anima, as packed arrays in the order of seq.
-SELECT string_agg(float4send(m.importance), ''::bytea ORDER BY m.seq) AS importance,
-       string_agg(float4send(m.confidence), ''::bytea ORDER BY m.seq) AS confidence,
-       string_agg(int8send(extract(epoch FROM m.ended_at)::bigint), ''::bytea ORDER BY m.seq) AS ended_at,
-       string_agg(int8send(extract(epoch FROM coalesce(a.accessed_at, m.ended_at))::bigint), ''::bytea ORDER BY m.seq)
-           AS accessed_at,
-       string_agg(int4send(coalesce(a.accesses, 0)), ''::bytea ORDER BY m.seq) AS accesses,
-       string_agg(int4send((m.state <> 'ARCHIVED' AND (m.closed_at IS NULL OR m.closed_at > %(known_at)s))::int), ''::bytea ORDER BY m.seq) AS current,
-       max(m.last_seq) AS last_seq
-FROM memories AS m LEFT JOIN accesses AS a ON a.generation = m.generation AND a.memory_id = m.id
-WHERE m.anima_id = %(anima)s AND m.generation = %(generation)s AND m.recorded_at <= %(known_at)s
+-- What the long-term score needs to know of every memory revision of an anima, as packed arrays in the order of seq; and which of
+-- them packs have served, how often and when last.
+SELECT string_agg(float4send(importance), ''::bytea ORDER BY seq) AS importance,
+       string_agg(float4send(confidence), ''::bytea ORDER BY seq) AS confidence,
+       string_agg(float8send(extract(epoch FROM ended_at)::float8), ''::bytea ORDER BY seq) AS ended_at,
+       string_agg(int4send((state <> 'ARCHIVED' AND (closed_at IS NULL OR closed_at > %(known_at)s))::int), ''::bytea ORDER BY seq)
+           AS current,
+       max(last_seq) AS last_seq,
+       (SELECT array_agg(ARRAY[m.seq, a.accesses, extract(epoch FROM a.accessed_at)]::float8[])
+        FROM accesses AS a JOIN memories AS m ON m.generation = a.generation AND m.id = a.memory_id
+        WHERE a.anima_id = %(anima)s AND a.generation = %(generation)s AND m.recorded_at <= %(known_at)s) AS accesses
+FROM memories
+WHERE anima_id = %(anima)s AND generation = %(generation)s AND recorded_at <= %(known_at)s

@@ -1,0 +1,39 @@
+"""Where the numbers were made. No names of hosts or people."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from stack import jars, postgres
+from stack.execute import execute
+
+
+def machine(folder: Path) -> dict[str, str]:
+    """`folder` is where the servers keep their files."""
+    server = execute(postgres.installation() / "bin/postgres", "--version").stdout
+    return {
+        "cpu": _cpu(),
+        "cores": str(len(psutil.Process().cpu_affinity() or [])),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "file system": _file_system(folder),
+        "python": platform.python_version(),
+        "kafka": jars.VERSION,
+        "postgres": server.strip().removeprefix("postgres (PostgreSQL) "),
+        "pgvector": postgres.pgvector_version(),
+        "aiokafka": version("aiokafka"),
+        "faust-streaming": version("faust-streaming"),
+    }
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _file_system(folder: Path) -> str:
+    mounts = [part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
+    return max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else "unknown"

@@ -1,0 +1,79 @@
+"""A pool on a database of one's own, and records to put into it."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from pgvector.psycopg import register_vector_async
+from pydantic import SecretStr
+
+from sinks import events
+from sinks.database import Pool, pool
+from sinks.events import Arrival
+from stack.settings import Settings
+from streams.positions import anima_of
+from streams.records import Configure, Event, Memory, MemoryLink, SynthesisTrigger
+
+AT = datetime(2026, 5, 4, 9, tzinfo=UTC)
+AT_MS = int(AT.timestamp() * 1000)
+WREN = anima_of(b"wren")
+
+
+@pytest.fixture
+async def rows(database: str) -> AsyncIterator[Pool]:
+    settings = Settings(_env_file=None, database=SecretStr(database))
+    async with pool(settings, configure=register_vector_async) as opened:
+        yield opened
+
+
+def arrival(offset: int, record: Event | Configure | None = None, key: bytes = b"wren") -> Arrival:
+    record = record or Event(event_type="message.in", content=f"said {offset}")
+    return Arrival(anima_of(key), key, 1, offset, AT_MS + offset, record)
+
+
+async def write_events(rows: Pool, arrivals: list[Arrival]) -> None:
+    """As the sink does within its transaction."""
+    async with rows.connection() as connection, connection.transaction():
+        animas = await events.known(connection, {one.anima for one in arrivals})
+        stored = await events.repeated(connection, arrivals)
+        await events.write(connection, animas, events.apply(arrivals, animas, stored))
+
+
+def trigger(first_offset: int, last_offset: int, anima: UUID = WREN, number: int | None = None) -> SynthesisTrigger:
+    return SynthesisTrigger(
+        id=UUID(int=number or last_offset + 1),
+        anima_id=anima,
+        partition=1,
+        first_offset=first_offset,
+        last_offset=last_offset,
+        events=1,
+        tokens=1,
+        score=10.0,
+        threshold=10.0,
+        reason="score",
+        fired_at=AT,
+    )
+
+
+def memory(
+    number: int, revision: int = 1, summary: str = "s", anima: UUID = WREN, seqs: tuple[int, ...] = (0,)
+) -> Memory:
+    return Memory(
+        id=UUID(int=number),
+        revision=revision,
+        generation=1,
+        anima_id=anima,
+        trigger=trigger(0, 0, anima),
+        summary=summary,
+        content="c",
+        importance=0.5,
+        confidence=0.5,
+        started_at=AT,
+        ended_at=AT,
+        recorded_at=AT + timedelta(hours=revision),
+        model="m",
+        prompt_name="p",
+        prompt_hash="h",
+        links=tuple(MemoryLink(event_id=UUID(int=seq), seq=seq, weight=1 / len(seqs)) for seq in seqs),
+    )

@@ -1,0 +1,62 @@
+import asyncio
+
+import pytest
+from aiokafka.structs import TopicPartition
+
+from sinks import progress
+from sinks.database import Pool
+from sinks.progress import NotYet
+from streams.consumer import NotOwner
+from streams.positions import Position
+
+A, B = TopicPartition("log", 0), TopicPartition("log", 1)
+
+
+async def advance(rows: Pool, expected: dict[TopicPartition, int], reached: dict[TopicPartition, int]) -> None:
+    async with rows.connection() as connection, connection.transaction():
+        await progress.advance(connection, "sink", expected, reached)
+
+
+async def test_progress_moves_from_where_it_was(rows: Pool) -> None:
+    await advance(rows, {A: 0, B: 0}, {A: 10, B: 5})
+    await advance(rows, {A: 10}, {A: 12})
+    assert await progress.load(rows, "sink", [A, B]) == {A: 12, B: 5}
+    assert await progress.load(rows, "sink", [B]) == {B: 5}
+    assert await progress.load(rows, "index", [A, B]) == {}
+
+
+@pytest.mark.parametrize("expected", [{A: 0}, {A: 9}, {A: 11}, {B: 1}, {A: 10, B: 1}])
+async def test_who_expects_something_else_is_not_the_owner(rows: Pool, expected: dict[TopicPartition, int]) -> None:
+    await advance(rows, {A: 0}, {A: 10})
+    with pytest.raises(NotOwner):
+        await advance(rows, expected, dict.fromkeys(expected, 20))
+    assert await progress.load(rows, "sink", [A, B]) == {A: 10}
+
+
+@pytest.mark.parametrize("start", [0, 10])
+async def test_of_two_at_the_same_moment_one_is_the_owner(rows: Pool, start: int) -> None:
+    if start:
+        await advance(rows, {A: 0}, {A: start})
+    both = asyncio.Barrier(2)
+
+    async def compete(reached: int) -> int:
+        async with rows.connection() as connection, connection.transaction():
+            await both.wait()
+            await progress.advance(connection, "sink", {A: start}, {A: reached})
+        return reached
+
+    ends = await asyncio.gather(compete(20), compete(30), return_exceptions=True)
+    [winner] = [end for end in ends if isinstance(end, int)]
+    assert sum(isinstance(end, NotOwner) for end in ends) == 1
+    assert await progress.load(rows, "sink", [A]) == {A: winner}
+
+
+async def test_waiting_ends_when_the_position_is_passed(rows: Pool) -> None:
+    position = Position(A.topic, A.partition, 9)
+    waiting = asyncio.ensure_future(progress.wait(rows, "sink", position, 30))
+    await advance(rows, {A: 0}, {A: 9})
+    with pytest.raises(NotYet, match=r"sink has not reached log/0/9 within 0 s"):
+        await progress.wait(rows, "sink", position, 0)
+    assert not waiting.done()
+    await advance(rows, {A: 9}, {A: 10})
+    await waiting

@@ -1,0 +1,73 @@
+"""Claims are contiguous and disjoint whatever the triggers say."""
+
+import asyncio
+import random
+
+import pytest
+
+from sinks.database import Pool
+from sinks.windows import Claim, claim, window_events
+from streams.positions import window_id
+from streams.records import Event
+from tests.sinks.conftest import WREN, arrival, trigger, write_events
+
+
+async def spans(rows: Pool) -> list[tuple[int, int]]:
+    async with rows.connection() as connection:
+        cursor = await connection.execute("SELECT first_seq, last_seq FROM windows ORDER BY first_seq")
+        return [(row["first_seq"], row["last_seq"]) for row in await cursor.fetchall()]
+
+
+async def test_a_window_reaches_from_the_last_claim_to_the_trigger(rows: Pool) -> None:
+    await write_events(rows, [arrival(offset) for offset in range(0, 20, 2)])
+    assert await claim(rows, 1, trigger(0, 6)) == Claim(window_id(WREN, 1, 0, 6), 0, 3)
+    # A trigger that leaves a gap, as from a worker that lost its state: the gap belongs to its window.
+    assert await claim(rows, 1, trigger(12, 14)) == Claim(window_id(WREN, 1, 8, 14), 4, 7)
+
+
+async def test_a_late_trigger_claims_nothing(rows: Pool) -> None:
+    await write_events(rows, [arrival(offset) for offset in range(10)])
+    await claim(rows, 1, trigger(0, 6))
+    assert await claim(rows, 1, trigger(2, 4)) is None
+    assert await claim(rows, 1, trigger(3, 6, number=99)) is None
+    assert await spans(rows) == [(0, 6)]
+
+
+async def test_who_claimed_before_gets_it_again(rows: Pool) -> None:
+    await write_events(rows, [arrival(offset) for offset in range(10)])
+    first = await claim(rows, 1, trigger(0, 3))
+    await claim(rows, 1, trigger(4, 6))
+    assert first is not None
+    assert await claim(rows, 1, trigger(0, 3)) == first
+    assert await spans(rows) == [(0, 3), (4, 6)]
+
+
+async def test_repeats_alone_make_no_window(rows: Pool) -> None:
+    repeat = Event(event_type="m", content="x", dedupe_key="k")
+    await write_events(rows, [arrival(0, repeat), arrival(1, repeat), arrival(2, repeat)])
+    assert await claim(rows, 1, trigger(0, 0)) is not None
+    assert await claim(rows, 1, trigger(1, 2)) is None
+
+
+async def test_generations_claim_for_themselves(rows: Pool) -> None:
+    await write_events(rows, [arrival(offset) for offset in range(4)])
+    assert await claim(rows, 1, trigger(0, 3)) == await claim(rows, 2, trigger(0, 3))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_claims_at_the_same_moment_do_not_overlap(rows: Pool, seed: int) -> None:
+    await write_events(rows, [arrival(offset) for offset in range(40)])
+    triggers = [trigger(first, first + 4) for first in range(0, 40, 5)] * 2
+    random.Random(seed).shuffle(triggers)
+    claims = await asyncio.gather(*[claim(rows, 1, one) for one in triggers])
+    found = await spans(rows)
+    assert [seq for first, last in found for seq in range(first, last + 1)] == list(range(40))
+    assert {(one.first_seq, one.last_seq) for one in claims if one} == set(found)
+
+
+async def test_a_window_s_events_are_in_log_order(rows: Pool) -> None:
+    await write_events(rows, [arrival(offset) for offset in range(6)])
+    await claim(rows, 1, trigger(0, 1))
+    second = await claim(rows, 1, trigger(2, 4))
+    assert second is not None
+    assert [event.content for event in await window_events(rows, WREN, second)] == ["said 2", "said 3", "said 4"]
