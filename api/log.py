@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError
 
 from api.errors import Problem, Unavailable
 from stack.settings import Settings
@@ -64,8 +64,8 @@ class Log:
     async def append(self, key: bytes, partition: int, records: Sequence[Record]) -> list[Position]:
         """The positions, in order, once every record is acknowledged.
 
-        Raises Problem 422 for a record that the stages could not read (nothing is sent then), Unavailable if nothing
-        was sent because Kafka is away, KafkaError if some of the records may be on the log.
+        Raises Problem 422 for a record that the stages could not read: nothing is sent then. Raises Unavailable if
+        Kafka is away, saying whether some of the records may be on the log.
         """
         values = [self._value(key, partition, record) for record in records]
         if self.producer is None:
@@ -76,8 +76,10 @@ class Log:
                     await self.producer.send(self.topic, key=key, value=value, partition=partition) for value in values
                 ]
                 stored = await asyncio.gather(*deliveries)
-        except TimeoutError:
-            raise KafkaTimeoutError(f"no acknowledgement within {ACKNOWLEDGE_S:g} s") from None
+        except (KafkaError, TimeoutError) as error:
+            log.warning("not acknowledged", records=len(values), error=repr(error))
+            reason = "Kafka did not acknowledge in time; some of it may be stored: repeat it with the same dedupe_key"
+            raise Unavailable(reason) from None
         return [Position(one.topic, one.partition, one.offset) for one in stored]
 
     def _value(self, key: bytes, partition: int, record: Record) -> bytes:
@@ -93,7 +95,7 @@ class Log:
         """For records that may be lost when Kafka is away."""
         try:
             await self.append(key, partition, [record])
-        except (KafkaError, Unavailable) as error:
+        except Unavailable as error:
             log.warning("not recorded", kind=type(record).__name__, error=repr(error))
 
     async def reachable(self) -> bool:

@@ -21,7 +21,7 @@ from benchmarks.machine import machine
 from benchmarks.report import show, write
 from benchmarks.world import World
 
-NAMES = ("score", "sink")
+NAMES = ("start", "memory", "score", "sink", "ingest", "freshness", "embed")
 RESULTS = Path(__file__).parent / "results"
 progress = Console(stderr=True, highlight=False)
 

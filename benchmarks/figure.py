@@ -37,7 +37,7 @@ class Figure:
         if self.at_most is not None:
             parts.append(f"≤ {shown(self.at_most)}")
         if self.times_baseline is not None:
-            parts.append(f"≥ {self.times_baseline:g} × baseline")
+            parts.append(f"≥ {self.times_baseline:g} times baseline")
         return ", ".join(parts)
 
     @property
@@ -45,7 +45,7 @@ class Figure:
         """The baseline, and how many times it the value is."""
         if self.baseline is None:
             return ""
-        ratio = f" ({self.value / self.baseline:.2g} ×)" if self.baseline else ""
+        ratio = f" ({self.value / self.baseline:.2g} times)" if self.baseline else ""
         return f"{self.baseline_name}: {shown(self.baseline)}{ratio}"
 
 

@@ -1,4 +1,4 @@
-"""score: events/s of one worker, from the log to committed offsets, with table, changelog, triggers and late acknowledgement."""
+"""score: events/s of one worker, from the log to committed offsets, states on the changelog and triggers sent."""
 
 import asyncio
 import json

@@ -48,9 +48,9 @@ def run(world: World) -> list[Figure]:
         Figure(
             "sink", median(one.sink.steady for one in rounds), "rows/s", 20_000,
             baseline=copied, baseline_name="bare COPY", times_baseline=0.6,
-            note=f"one worker process, {total:,} events of {ANIMAS} animas, a quarter with a dedupe key; the same rows by "
-            f"one connection, psycopg's write_row, {BATCH:,} per transaction, same indexes; median of {world.runs}; "
-            f"{median(one.sink.cpu_us for one in rounds):.0f} µs of the worker's CPU per row",
+            note=f"one worker process, {total:,} events of {ANIMAS} animas, a quarter with a dedupe key; the same "
+            f"rows by one connection, psycopg's write_row, {BATCH:,} per transaction, same indexes; "
+            f"median of {world.runs}; {median(one.sink.cpu_us for one in rounds):.0f} µs of the worker's CPU per row",
         ),
         Figure(
             "COPY of rows formatted before", text, "rows/s", baseline=copied, baseline_name="bare COPY",

@@ -118,7 +118,12 @@ def servers(world: World) -> Iterator[Settings]:
             for program in programs(settings, directory)
             if program.is_server
         ]
-        asyncio.run(admin_step(settings, lambda: [server.check() for server in started]))
+
+        def alive() -> None:
+            for server in started:
+                server.check()
+
+        asyncio.run(admin_step(settings, alive))
         yield settings
 
 
@@ -139,7 +144,7 @@ def _server(program: Program, directory: DataDirectory) -> Iterator[Worker]:
 
 @contextmanager
 def worker(settings: Settings, *arguments: str, stdin: int | None = None) -> Iterator[Worker]:
-    """`elephantasm ARGUMENTS` as a process, ended with the block: by SIGTERM, so that it finishes what it has in hand."""
+    """`elephantasm ARGUMENTS` as a process; SIGTERM at the end of the block lets it finish what it has in hand."""
     log = settings.data_dir / "logs" / f"{'-'.join(arguments)}-{settings.generation}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(

@@ -39,6 +39,8 @@ async def advance(
         [expected[tp] for tp in moves],
         [reached[tp] for tp in moves],
     ]
+    # A worker that freezes in its transaction must not hold up its successor for longer than a session lasts.
+    await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '8s'")
     try:
         cursor = await connection.execute(sql("progress_advance"), [stage, *columns])
     except psycopg.errors.UniqueViolation:

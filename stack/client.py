@@ -21,7 +21,8 @@ class Client:
 
     def get(self, path: str, **query: Any) -> Any:
         given = {name: value for name, value in query.items() if value is not None}
-        return self._call(urllib.request.Request(f"{self.base}{quote(path)}" + (f"?{urlencode(given)}" if given else "")))  # noqa: S310
+        url = f"{self.base}{quote(path)}" + (f"?{urlencode(given)}" if given else "")
+        return self._call(urllib.request.Request(url))  # noqa: S310
 
     def post(self, path: str, body: Any) -> Any:
         content = json.dumps(body).encode()

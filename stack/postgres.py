@@ -17,7 +17,7 @@ from stack.settings import Settings
 VERSION = "18"
 USER = "elephantasm"
 DATABASE = "elephantasm"
-SHARED_BUFFERS = "512MB"
+SHARED_BUFFERS = "2GB"  # holds the vectors of a million items; taken from the machine as it is used
 
 CONFIGURATION = """\
 # Written at every start. What ALTER SYSTEM sets is in postgresql.auto.conf and stays.

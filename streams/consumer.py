@@ -41,8 +41,10 @@ class Consumer:
     ) -> None:
         self.load, self.handle, self.records = load, handle, records
         self.next: dict[TopicPartition, int] = {}
+        self.epoch = 0  # counts the times that partitions were moved
         self.stopping = asyncio.Event()
         self.commits: asyncio.Task[None] | None = None
+        self.committed: dict[TopicPartition, int] = {}
         group = topics_of(settings).group(stage)
         self.kafka = AIOKafkaConsumer(
             group_id=group,
@@ -66,13 +68,17 @@ class Consumer:
             self.kafka.subscribe(self.topics, listener=_Resume(self))
             stopped = asyncio.ensure_future(self.stopping.wait())
             while not self.stopping.is_set():
+                epoch = self.epoch
                 poll = asyncio.ensure_future(self.kafka.getmany(timeout_ms=500, max_records=self.records))
                 await asyncio.wait({poll, stopped}, return_when=asyncio.FIRST_COMPLETED)
                 if not poll.done():
                     poll.cancel()
                     break
-                if batches := self._still_ours(poll.result()):
+                if epoch != self.epoch:
+                    self._return_to_positions(poll.result())
+                elif batches := self._still_ours(poll.result()):
                     await self._process(batches)
+                self._commit_soon()
         finally:
             await self._commit()
             await self.kafka.stop()
@@ -80,9 +86,17 @@ class Consumer:
     async def resume(self, partitions: list[TopicPartition]) -> None:
         """Go on where Postgres says."""
         positions = await self.load(partitions)
+        self.epoch += 1
+        self.committed = {}
         for partition in partitions:
             self.next[partition] = positions.get(partition, 0)
             self.kafka.seek(partition, self.next[partition])
+
+    def _return_to_positions(self, batches: Batches) -> None:
+        """Partitions moved while these were fetched: they may begin behind what has to come next, so none is used."""
+        for partition in batches:
+            if partition in self.next:
+                self.kafka.seek(partition, self.next[partition])
 
     def _still_ours(self, batches: Batches) -> Batches:
         """Records from before a seek have offsets below the position and are dropped."""
@@ -102,18 +116,24 @@ class Consumer:
         for tp, records in batches.items():
             if self.next.get(tp) == expected[tp]:
                 self.next[tp] = records[-1].offset + 1
-        if self.commits is None or self.commits.done():
+
+    def _commit_soon(self) -> None:
+        if self._ours() != self.committed and (self.commits is None or self.commits.done()):
             self.commits = asyncio.ensure_future(self._commit())
 
     async def _commit(self) -> None:
-        ours = {tp: offset for tp, offset in self.next.items() if tp in self.kafka.assignment()}
+        """Until Kafka has what Postgres has: batches may finish while an earlier commit is on its way."""
         try:
-            if ours:
+            while (ours := self._ours()) != self.committed:
                 await self.kafka.commit(ours)
+                self.committed = ours
         except (CommitFailedError, IllegalStateError) as error:
             log.info("offsets not committed, the group is moving", reason=repr(error))
         except KafkaError as error:
             log.warning("offsets not committed", reason=repr(error))
+
+    def _ours(self) -> dict[TopicPartition, int]:
+        return {tp: offset for tp, offset in self.next.items() if tp in self.kafka.assignment()}
 
 
 class _Resume(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types

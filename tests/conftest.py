@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import psycopg
 import pytest
 from pydantic import SecretStr
@@ -26,6 +27,9 @@ from stack.settings import Settings
 from streams.admin import ensure_topics
 
 _numbers = itertools.count(1)
+# How long an example takes says something of the machine, nothing of the code.
+hypothesis.settings.register_profile("elephantasm", deadline=None)
+hypothesis.settings.load_profile("elephantasm")
 
 
 def free_port() -> int:

@@ -10,18 +10,32 @@ import psycopg
 from sinks.database import dsn
 from stack.embedded import Stack
 
+_COUNT = "SELECT count(*) FROM memories JOIN animas ON animas.id = anima_id WHERE key = 'wren'"
+_SPANS = """
+SELECT first_seq, last_seq FROM memories JOIN animas ON animas.id = anima_id WHERE key = 'wren' ORDER BY first_seq
+"""
+
 
 async def test_a_foreign_producer_is_remembered(stack: Stack, http: httpx.AsyncClient) -> None:
     bootstrap = f"127.0.0.1:{stack.settings.kafka_port}"
-    command = [sys.executable, "examples/publish.py", "--bootstrap", bootstrap, "--topic", "elephantasm.events", "--key", "wren"]
+    command = [
+        sys.executable,
+        "examples/publish.py",
+        "--bootstrap",
+        bootstrap,
+        "--topic",
+        "elephantasm.events",
+        "--key",
+        "wren",
+    ]
     await asyncio.to_thread(subprocess.run, command, check=True)
     async with asyncio.timeout(60), await psycopg.AsyncConnection.connect(dsn(stack.settings), autocommit=True) as rows:
         while True:
-            found = await (await rows.execute("SELECT count(*), max(last_seq) FROM memories")).fetchone()
+            found = await (await rows.execute(_COUNT)).fetchone()
             if found and found[0] >= 30:
                 break
             await asyncio.sleep(0.1)
-        spans = await (await rows.execute("SELECT first_seq, last_seq FROM memories ORDER BY first_seq")).fetchall()
+        spans = await (await rows.execute(_SPANS)).fetchall()
     assert spans[0][0] == 0
     assert all(before[1] + 1 == after[0] for before, after in zip(spans, spans[1:], strict=False))
     animas = (await http.get("/animas/search", params={"name": "wren"})).json()

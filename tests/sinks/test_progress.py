@@ -51,6 +51,14 @@ async def test_of_two_at_the_same_moment_one_is_the_owner(rows: Pool, start: int
     assert await progress.load(rows, "sink", [A]) == {A: winner}
 
 
+async def test_a_frozen_owner_gives_way(rows: Pool) -> None:
+    """Else its locks would stop its successor for as long as it is frozen."""
+    async with rows.connection() as connection, connection.transaction():
+        await progress.advance(connection, "sink", {A: 0}, {A: 1})
+        limit = await (await connection.execute("SHOW idle_in_transaction_session_timeout")).fetchone()
+    assert limit == {"idle_in_transaction_session_timeout": "8s"}
+
+
 async def test_waiting_ends_when_the_position_is_passed(rows: Pool) -> None:
     position = Position(A.topic, A.partition, 9)
     waiting = asyncio.ensure_future(progress.wait(rows, "sink", position, 30))

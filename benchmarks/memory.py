@@ -1,0 +1,74 @@
+"""memory: what each process of a fresh stack holds after 30 idle seconds, and again after it has worked."""
+
+import asyncio
+import time
+from typing import NamedTuple
+
+import psutil
+
+from benchmarks.figure import Figure
+from benchmarks.telemetry import fill, sessions
+from benchmarks.world import World, whole_stack
+from stack.embedded import Stack
+from stack.waiting import until
+from streams.lag import lag
+
+IDLE_S = 30.0
+EVENTS, ANIMAS = 2_000, 20
+WORK_S = 120.0
+MB = 1e6
+SMALL, LARGE = 150.0, 350.0  # MB; large are those that hold the embedding model
+SERVERS = ("kafka", "postgres")
+
+
+class Held(NamedTuple):
+    """MB of a process and its children. Shared pages count in RSS for each, in PSS by share, in USS not at all."""
+
+    rss: float
+    uss: float
+    pss: float
+
+
+def run(world: World) -> list[Figure]:
+    with whole_stack(world) as stack:
+        world.say(f"ready; idle for {IDLE_S:g} s")
+        time.sleep(IDLE_S)
+        fresh = _held(stack)
+        asyncio.run(fill(stack.settings, sessions(EVENTS, ANIMAS)))
+        world.say(f"working on {EVENTS:,} events")
+        if not until(lambda: _caught_up(stack), WORK_S):
+            raise RuntimeError(f"the stages did not deal with {EVENTS:,} events within {WORK_S:g} s")
+        after = _held(stack)
+    idle = [
+        _figure(f"memory, {name}", name, held, f"idle for {IDLE_S:g} s since the start") for name, held in fresh.items()
+    ]
+    return idle + [
+        _figure(f"memory, {name}, after {EVENTS:,} events", name, held, f"of {ANIMAS} animas")
+        for name, held in after.items()
+    ]
+
+
+def _held(stack: Stack) -> dict[str, Held]:
+    return {one.name: _of(one.pid) for one in sorted(stack.status().processes, key=lambda p: p.name) if one.pid}
+
+
+def _of(pid: int) -> Held:
+    parent = psutil.Process(pid)
+    found = [process.memory_full_info() for process in [parent, *parent.children(recursive=True)]]
+    return Held(*(sum(getattr(one, kind) for one in found) / MB for kind in Held._fields))
+
+
+def _caught_up(stack: Stack) -> bool:
+    found = asyncio.run(lag(stack.settings))
+    return not any(one.lag for one in found)
+
+
+def _figure(figure: str, process: str, held: Held, how: str) -> Figure:
+    limit = None if process in SERVERS else LARGE if process.startswith(("embed", "api")) else SMALL
+    return Figure(
+        figure,
+        held.rss,
+        "MB",
+        at_most=limit,
+        note=f"RSS, {how}; its own (USS) {held.uss:.0f}, its share (PSS) {held.pss:.0f}",
+    )

@@ -1,0 +1,157 @@
+"""Kafka or Postgres away: 503 that says when to come back, and everything goes on by itself afterwards."""
+
+import asyncio
+import os
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+import api.context
+import api.log
+import api.waiting
+from stack.embedded import Stack
+from tests.api.conftest import Anima, Serve, connected, eventually, on_stack
+from tests.api.proxies import Door, to_port, to_postgres
+from tests.conftest import free_port
+from tests.stack.conftest import process
+
+
+def refuses(answer: httpx.Response, name: str) -> bool:
+    """Whether the answer says that `name` is away, and when to come back."""
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "1"), answer.text
+    return name in answer.json()["detail"]
+
+
+async def status(http: httpx.AsyncClient) -> tuple[int, list[str]]:
+    answer = await http.get("/readyz")
+    return answer.status_code, answer.json()["missing"]
+
+
+async def test_an_api_that_starts_before_kafka(stack: Stack, serve: Serve, anima: Anima) -> None:
+    port = free_port()
+    http = await serve(on_stack(stack, kafka=f"127.0.0.1:{port}"))
+    event = anima.event(dedupe_key="k")
+    assert refuses(await http.post("/events", json=event), "Kafka")
+    assert refuses(await http.post("/animas", json={"name": "x"}), "Kafka")
+    assert refuses(await http.put(f"/animas/{anima.id}/synthesis-config", json=WEIGHTS), "Kafka")
+    assert refuses(await http.get("/lag"), "Kafka")
+    assert await status(http) == (503, ["Kafka cannot be reached"])
+    assert (await http.get("/healthz")).status_code == 200
+    assert (await http.get("/health")).json()["status"] == "degraded"
+    assert (await http.get("/events", params={"anima_id": anima.id})).json() == []
+    door = to_port(stack.settings.kafka_port, port)
+    await door.open()
+    await connected(http)
+    assert (await http.post("/events", json=event)).status_code == 201
+    assert (await http.get("/lag")).status_code == 200
+    await door.shut()
+
+
+WEIGHTS = {"time_weight": 1, "event_weight": 1, "token_weight": 0, "threshold": 9}
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_broker_that_stops_answering(
+    stack: Stack, serve: Serve, anima: Anima, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.log, "ACKNOWLEDGE_S", 0.5)
+    http = await connected(await serve(on_stack(stack)))
+    event = anima.event("Said once.", dedupe_key="k")
+    broker = process(stack, "kafka").pid
+    assert broker is not None
+    with frozen(broker):
+        answer = await http.post("/events", json=event)
+        assert refuses(answer, "repeat it with the same dedupe_key")
+    monkeypatch.setattr(api.log, "ACKNOWLEDGE_S", 10.0)
+    again = await http.post("/events", json=event)
+    assert again.status_code in (200, 201)
+    listed = (await http.get("/events", params={"anima_id": anima.id, "after": again.json()["position"]})).json()
+    assert [one["content"] for one in listed] == ["Said once."]
+
+
+@pytest.fixture
+async def door(stack: Stack) -> AsyncIterator[Door]:
+    """An open door to the session's Postgres."""
+    socket = stack.directory.path / "run" / "postgres" / ".s.PGSQL.5432"
+    with tempfile.TemporaryDirectory() as folder:  # a socket's path must be short
+        door = to_postgres(socket, Path(folder))
+        door.address = f"postgresql://elephantasm@/elephantasm?host={quote(folder, safe='')}"  # type: ignore[attr-defined]
+        await door.open()
+        yield door
+        await door.shut()
+
+
+@pytest.fixture
+async def behind(stack: Stack, serve: Serve, door: Door) -> httpx.AsyncClient:
+    """An API whose Postgres is behind the door."""
+    database = SecretStr(door.address)  # type: ignore[attr-defined]
+    return await connected(await serve(on_stack(stack, database=database, after_timeout_s=0.3)))
+
+
+async def test_postgres_away_and_back(behind: httpx.AsyncClient, door: Door, anima: Anima) -> None:
+    posted = (await behind.post("/events", json=anima.event("Before."))).json()
+    await door.shut()
+    listing = {"anima_id": anima.id, "after": posted["position"]}
+    for answer in await asyncio.gather(
+        behind.get("/events", params=listing),
+        behind.get(f"/memories/{anima.id}"),
+        behind.get("/animas"),
+        behind.get("/dead-letters"),
+        behind.post("/animas", json={"name": "x"}),
+    ):
+        assert refuses(answer, "Postgres")
+    assert await status(behind) == (503, ["Postgres cannot be reached"])
+    assert (await behind.get("/healthz")).status_code == 200
+    # Kafka takes what it can: the anima's home is known, and only its rows are away.
+    assert (await behind.post("/events", json=anima.event("Meanwhile."))).status_code == 201
+    await door.open()
+    await connected(behind)
+
+    async def both() -> bool:
+        answer = await behind.get("/events", params={"anima_id": anima.id})
+        return answer.status_code == 200 and [one["content"] for one in answer.json()] == ["Meanwhile.", "Before."]
+
+    await eventually(both)
+
+
+async def test_a_change_that_is_stored_says_so(
+    behind: httpx.AsyncClient, door: Door, anima: Anima, http: httpx.AsyncClient
+) -> None:
+    await behind.get(f"/animas/{anima.id}")
+    await door.shut()
+    answer = await behind.patch(f"/animas/{anima.id}", json={"name": "Changed"})
+    assert refuses(answer, "do not repeat it")
+    position = answer.json()["detail"].rsplit("after=", 1)[1]
+    found = await http.get(f"/animas/{anima.id}/synthesis-config", params={"after": position})
+    assert found.status_code == 200
+    assert (await http.get(f"/animas/{anima.id}")).json()["name"] == "Changed"
+
+
+async def test_a_postgres_that_stops_answering(
+    behind: httpx.AsyncClient, door: Door, anima: Anima, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.context, "POSTGRES_S", 0.3)
+    monkeypatch.setattr(api.waiting, "ANSWER_S", 0.1)
+    door.jam()
+    assert refuses(await behind.get("/events", params={"anima_id": anima.id}), "Postgres")
+    waiting = await behind.get("/events", params={"anima_id": anima.id, "after": "elephantasm.events/0/0"})
+    assert refuses(waiting, "Postgres")
+    assert await status(behind) == (503, ["Postgres cannot be reached"])
+    await door.open()
+    await connected(behind)
+    assert (await behind.get("/events", params={"anima_id": anima.id})).status_code == 200

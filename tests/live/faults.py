@@ -1,0 +1,58 @@
+"""Workers that are killed or frozen while they work."""
+
+import asyncio
+import random
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable
+
+from tests.conftest import World
+
+SESSION_S = 8.0
+
+
+class Workers:
+    """Two workers of one stage. A worker that ended by itself is started again, as the process manager does."""
+
+    def __init__(self, start: Callable[[str], "subprocess.Popen[bytes]"], seed: int = 1) -> None:
+        self.start, self.random, self.faults = start, random.Random(seed), 0
+        self.processes = {name: start(name) for name in ("a", "b")}
+
+    @classmethod
+    def of(cls, world: World, stage: str) -> "Workers":
+        return cls(lambda name: world.stage(stage, name))
+
+    def kill(self, name: str) -> None:
+        self.faults += 1
+        self.processes[name].kill()
+        self.processes[name].wait()
+
+    def revive(self) -> None:
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                self.processes[name] = self.start(name)
+
+    async def killed_for(self, seconds: float) -> None:
+        """Kills one of them every few seconds: mostly it returns at once, once it stays away beyond the session."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        absences = [SESSION_S + 2, 0.3, 0.0, 0.3, 0.0]
+        while loop.time() < end:
+            await asyncio.sleep(self.random.uniform(1.5, 3.5))
+            self.kill(self.random.choice("ab"))
+            await asyncio.sleep(absences[(self.faults - 1) % len(absences)])
+            self.revive()
+
+    async def frozen(self, name: str, seconds: float) -> None:
+        self.faults += 1
+        self.processes[name].send_signal(signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        self.processes[name].send_signal(signal.SIGCONT)
+
+    async def watched(self, condition: Callable[[], Awaitable[bool]], limit_s: float, what: str) -> None:
+        """Until `condition` holds, workers that end by themselves being started again."""
+        deadline = asyncio.get_running_loop().time() + limit_s
+        while not await condition():
+            assert asyncio.get_running_loop().time() < deadline, f"not within {limit_s:g} s: {what}"
+            self.revive()
+            await asyncio.sleep(0.3)

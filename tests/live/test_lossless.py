@@ -1,0 +1,71 @@
+"""Two Faust workers that count a log are killed or frozen: our consumer and the late acknowledgement lose nothing.
+
+The table's last values on the changelog are added up: what a third worker would start from.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import orjson
+
+from stack.environment import variables
+from streams.kafka import topics_of
+from tests.conftest import World
+from tests.live.faults import Workers
+from tests.live.log import Sent, read, send
+
+EVENTS, KEYS = 30_000, 200
+
+
+def counting(world: World, name: str) -> "subprocess.Popen[bytes]":
+    settings = world.settings.model_copy(update={"worker": name})
+    settings.__pydantic_fields_set__.add("worker")
+    with (world.folder / f"counting-{name}.log").open("ab") as log:
+        command = [sys.executable, "-m", "tests.live.counting", "LATE"]
+        process = subprocess.Popen(command, env=os.environ | variables(settings), stdout=log, stderr=log)
+    world.workers.append(process)
+    return process
+
+
+async def counted(world: World) -> int:
+    last = {}
+    for record in await read(world.settings, topics_of(world.settings).accumulation.name):
+        if not record.key.startswith(b"clock/"):
+            last[record.key] = orjson.loads(record.value)[2][2]
+    return sum(last.values())
+
+
+async def write(world: World, first: int, count: int) -> None:
+    await send(world.settings, [Sent(b"anima-%d" % (number % KEYS), b"x") for number in range(first, first + count)])
+
+
+async def test_killed_workers_count_every_event(world: World) -> None:
+    await write(world, 0, EVENTS)
+    workers = Workers(lambda name: counting(world, name))
+    await workers.killed_for(22)
+
+    async def complete() -> bool:
+        return await counted(world) == EVENTS
+
+    await workers.watched(complete, 40, "all is counted")
+    assert workers.faults >= 3
+
+
+async def test_a_frozen_worker_loses_nothing(world: World) -> None:
+    await write(world, 0, EVENTS)
+    workers = Workers(lambda name: counting(world, name))
+
+    async def begun() -> bool:
+        return await counted(world) > 0
+
+    await workers.watched(begun, 30, "both work")
+    freezing = asyncio.ensure_future(workers.frozen("a", 12))
+    await write(world, EVENTS, 5_000)
+    await freezing
+
+    async def complete() -> bool:
+        return await counted(world) == EVENTS + 5_000
+
+    await workers.watched(complete, 40, "all is counted")

@@ -1,0 +1,139 @@
+"""Packs over HTTP on the running stack: what goes in comes out, within the budget, with where it came from."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import httpx
+
+from agents.tokens import count_tokens
+
+NOW = "2026-03-10T12:00:00Z"
+
+
+async def anima_with(http: httpx.AsyncClient, contents: list[str], **fields: Any) -> tuple[str, str]:
+    """A new anima with these events, five minutes apart; its id and the position of the last one."""
+    anima = (await http.post("/animas", json={"name": f"pack test {uuid.uuid4()}"})).json()["id"]
+    events = [
+        {"event_type": "message.in", "author": "Ada", "content": content, "session_id": "one",
+         "occurred_at": f"2026-03-{1 + n // 200:02}T{8 + n // 12 % 12:02}:{5 * (n % 12):02}:00Z"} | fields
+        for n, content in enumerate(contents)
+    ]  # fmt: skip
+    answer = await http.post("/events/batch", json={"anima_id": anima, "events": events})
+    assert answer.status_code == 202, answer.text
+    return anima, answer.json()["after"]
+
+
+async def pack(http: httpx.AsyncClient, anima: str, **request: Any) -> dict[str, Any]:
+    answer = await http.post("/packs/compile", json={"anima_id": anima, "now": NOW} | request)
+    assert answer.status_code == 200, answer.text
+    result: dict[str, Any] = answer.json()
+    return result
+
+
+def chatter(count: int) -> list[str]:
+    return [
+        f"Note {n}: the {'red' if n % 2 else 'blue'} crane lifted load {n * 37} near berth {n % 9}."
+        for n in range(count)
+    ]
+
+
+async def test_a_new_event_is_found_at_once_by_its_words(http: httpx.AsyncClient) -> None:
+    anima, after = await anima_with(http, [*chatter(5), "The harbour pilot is called Ottoline.", *chatter(45)])
+    found = await pack(http, anima, query="Who is Ottoline?", after=after, max_tokens=500)
+    assert "- Ada: The harbour pilot is called Ottoline." in found["content"]
+
+
+async def test_a_settled_pack_holds_memories_with_lineage_to_the_log(http: httpx.AsyncClient) -> None:
+    anima, after = await anima_with(http, chatter(60))
+    found = await pack(http, anima, query="Which crane lifted load 370?", after=after, settled=True, max_tokens=4000)
+    assert found["token_count"] == count_tokens(found["content"]) <= 4000
+    memories = [item for item in found["items"] if item["kind"] == "memory"]
+    assert memories
+    lineage = memories[0]["lineage"]
+    assert lineage["events"] == 20
+    assert [position.rsplit("/", 1)[0] for position in lineage["positions"]] == [after.rsplit("/", 1)[0]] * 2
+    assert lineage["model"].startswith("extractive")
+    event = next(item for item in found["items"] if item["kind"] == "event" and "load 370 " in item["text"])
+    stored = (await http.get(f"/events/{event['id']}")).json()
+    assert [stored["position"]] == event["lineage"]["positions"]
+    assert event["text"] == stored["content"]
+
+
+async def test_equal_requests_give_equal_packs_and_other_queries_other_ones(http: httpx.AsyncClient) -> None:
+    anima, after = await anima_with(http, chatter(30))
+    request = {"after": after, "settled": True, "max_tokens": 600}
+    first = await http.post(
+        "/packs/compile/preview", json={"anima_id": anima, "now": NOW, "query": "blue crane"} | request
+    )
+    second = await http.post(
+        "/packs/compile/preview", json={"anima_id": anima, "now": NOW, "query": "blue crane"} | request
+    )
+    other = await http.post(
+        "/packs/compile/preview", json={"anima_id": anima, "now": NOW, "query": "berth 7"} | request
+    )
+    assert first.content == second.content
+    assert first.json()["pack_id"] != other.json()["pack_id"]
+
+
+async def test_as_of_gives_the_pack_of_that_moment(http: httpx.AsyncClient) -> None:
+    anima, after = await anima_with(http, chatter(30))
+    then = await pack(http, anima, query="berth 4", after=after, settled=True, max_tokens=800)
+    (last,) = (await http.get("/events", params={"anima_id": anima, "limit": 1})).json()
+    more = [
+        {"event_type": "message.in", "author": "Bo", "content": f"Later: berth 4 is closed, {n}."} for n in range(30)
+    ]
+    answer = await http.post("/events/batch", json={"anima_id": anima, "events": more})
+    later = {"query": "berth 4", "after": answer.json()["after"], "settled": True, "max_tokens": 800}
+    assert "Later" in (await pack(http, anima, **later))["content"]
+    back = await pack(http, anima, **later, as_of=last["recorded_at"])
+    assert back["content"] == then["content"]
+
+
+async def test_a_served_pack_is_recorded_in_the_log_and_a_preview_is_not(http: httpx.AsyncClient) -> None:
+    anima, after = await anima_with(http, chatter(25))
+    request = {"anima_id": anima, "now": NOW, "query": "red crane", "after": after, "settled": True, "max_tokens": 4000}
+    assert (await http.post("/packs/compile/preview", json=request)).status_code == 200
+    served = (await http.post("/packs/compile/conversational", json=request)).json()
+    assert served["preset"] == "conversational"
+    async with asyncio.timeout(20):
+        while not (listed := (await http.get(f"/animas/{anima}/memory-packs")).json()):
+            await asyncio.sleep(0.02)
+    assert [one["pack_id"] for one in listed] == [served["pack_id"]]
+    assert listed[0]["content"] == served["content"]
+    assert [item["id"] for item in listed[0]["items"]] == [item["id"] for item in served["items"]]
+    assert (await http.get(f"/memory-packs/{served['pack_id']}")).json() == listed[0]
+    latest = f"/animas/{anima}/memory-packs/latest"
+    assert (await http.get(latest, params={"query": "red crane"})).json() == listed[0]
+    assert (await http.get(latest, params={"query": "another question"})).status_code == 404
+
+
+async def test_without_a_query_the_newest_comes(http: httpx.AsyncClient) -> None:
+    anima, after = await anima_with(http, chatter(60))
+    found = await pack(http, anima, after=after, settled=True, max_tokens=500)
+    assert "Note 59:" in found["content"]
+    assert "Note 3:" not in found["content"]
+
+
+async def test_what_a_request_gets_wrong_is_named(http: httpx.AsyncClient) -> None:
+    anima, after = await anima_with(http, chatter(2))
+    wrong = [
+        ({"max_tokens": 20}, "body.max_tokens"),
+        ({"after": "nowhere"}, "after"),
+        ({"after": "other.topic/0/1"}, "after"),
+        ({"settled": True}, "body.after"),
+        ({"now": "1900-01-01T00:00:00Z"}, "body.now"),
+        ({"preset": "unheard"}, "body.preset"),
+        ({"query": "nul \x00"}, "body.query"),
+        ({"long_term": 51}, "body.long_term"),
+    ]
+    for change, named in wrong:
+        answer = await http.post("/packs/compile", json={"anima_id": anima} | change)
+        assert answer.status_code == 422, (change, answer.text)
+        assert named in [fault["field"] for fault in answer.json()["detail"]], answer.text
+    partition, offset = after.split("/")[1:]
+    ahead = await http.post(
+        "/packs/compile", json={"anima_id": anima, "after": f"{after.split('/')[0]}/{partition}/{int(offset) + 10**9}"}
+    )
+    assert ahead.status_code == 503
+    assert int(ahead.headers["Retry-After"]) >= 1
