@@ -74,6 +74,7 @@ class Score:
         self.acknowledging: set[asyncio.Task[None]] = set()
         self.table.table.on_recover(self.recovered)
         app.on_partitions_revoked.connect(self.revoked)
+        app.on_before_shutdown.connect(self.stop)
         app.timer(0.1, name="ticks")(self.tick)
 
     async def recovered(self) -> None:
@@ -88,6 +89,10 @@ class Score:
 
     async def revoked(self, *_: Any, **__: Any) -> None:
         self.assignment += 1
+
+    async def stop(self, *_: Any, **__: Any) -> None:
+        if self.producer is not None:
+            await self.producer.stop()
 
     async def run(self, stream: Any) -> None:
         self.producer = producer(self.settings)

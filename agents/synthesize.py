@@ -92,6 +92,13 @@ class Synthesize:
         await self.producer.start()
         await self.ordered.run(stream)
 
+    async def stop(self, *_: Any, **__: Any) -> None:
+        """Replies on their way are paid for: they reach the ledger before the process ends."""
+        await self.calls.drain()
+        if self.producer is not None:
+            await self.producer.stop()
+        await self.pool.close()
+
     async def work(self, raw: Any) -> None:
         assert self.producer is not None
         try:
@@ -146,6 +153,7 @@ def build(settings: Settings) -> faust.App:
     app = faust_app(settings, STAGE)
     step = Synthesize(settings)
     app.on_partitions_revoked.connect(step.ordered.revoked)
+    app.on_before_shutdown.connect(step.stop)
     wire(app, step.topics.triggers, STAGE, step.run)
     return app
 

@@ -9,6 +9,7 @@ from statistics import median
 from uuid import UUID
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CoordinatorNotAvailableError
 from aiokafka.structs import TopicPartition
 
 from agents.score import rule_of, trigger
@@ -100,11 +101,14 @@ async def _watch(admin: AIOKafkaAdminClient, settings: Settings, total: int, sta
     samples: list[Sample] = []
     while not samples or samples[-1].done < total:
         stage.check()
-        found = await admin.list_consumer_group_offsets(topics.group("score"))
+        await asyncio.sleep(POLL_S)
+        try:
+            found = await admin.list_consumer_group_offsets(topics.group("score"))
+        except CoordinatorNotAvailableError:  # a fresh broker has no topic for offsets yet
+            continue
         done = sum(max(0, at.offset) for tp, at in found.items() if tp.topic == topics.events.name)
         if done > (samples[-1].done if samples else 0):
             samples.append(stage.sample(done))
-        await asyncio.sleep(POLL_S)
     return samples
 
 

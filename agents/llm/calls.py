@@ -26,7 +26,6 @@ from tenacity import (
 from agents.llm.errors import InvalidReplyError, ModelError, OverBudgetError, RefusedError, RetryLaterError
 from agents.llm.ledger import Entry, Ledger, Recorded
 from agents.llm.model import Call, LanguageModel, Reply, T, readable
-from agents.llm.provider import cost_usd
 from stack.settings import Settings
 
 BUDGET_PERIOD = timedelta(hours=24)
@@ -215,7 +214,6 @@ class Calls:
             problem=problem,
             input_tokens=tab.input_tokens,
             output_tokens=tab.output_tokens,
-            cost_usd=cost_usd(tab.call.model, tab.input_tokens, tab.output_tokens),
             attempts=tab.attempts,
             latency_s=time.perf_counter() - tab.started,
             created_at=self._now(),

@@ -40,7 +40,6 @@ class Entry:
     problem: str | None
     input_tokens: int
     output_tokens: int
-    cost_usd: float | None
     attempts: int
     latency_s: float
     created_at: datetime

@@ -8,14 +8,6 @@ from stack.settings import LLMProvider, Settings
 # Chosen for many short extractions; ELEPHANTASM_LLM_MODEL overrides.
 DEFAULT_MODELS = {LLMProvider.anthropic: "claude-haiku-5-5", LLMProvider.openai: "gpt-6-luna"}
 
-# US dollars per million tokens, input and output, as published in November 2026. Only an estimate is made of them.
-PRICES = {
-    "anthropic/claude-haiku-5-5": (0.10, 0.50),
-    "anthropic/claude-sonnet-5-5": (2.00, 10.00),
-    "anthropic/claude-opus-5-5": (4.00, 20.00),
-    "openai/gpt-6-luna": (0.10, 0.50),
-}
-
 
 def provider(settings: Settings) -> LanguageModel:
     """Does no I/O. Raises WrongSettingError if a key is missing, naming the variable that should hold it."""
@@ -31,14 +23,6 @@ def provider(settings: Settings) -> LanguageModel:
     from agents.llm.openai import OpenAI
 
     return OpenAI(api_key=key, model=model, base_url=base_url, timeout_s=timeout_s)
-
-
-def cost_usd(model: str, input_tokens: int, output_tokens: int) -> float | None:
-    """An estimate, or None for a model without a known price."""
-    if model not in PRICES:
-        return None
-    per_input, per_output = PRICES[model]
-    return (input_tokens * per_input + output_tokens * per_output) / 1_000_000
 
 
 def _key(settings: Settings) -> str:

@@ -1,5 +1,4 @@
--- The ledger of paid calls. `reply` is JSON, but its type is text, so that no paid reply is too odd to be kept (NaN, \u0000); a reply in
--- text also comes back as it was sent. `request` is json rather than jsonb, which refuses \u0000 and \ud800.
+-- The ledger of paid calls. `reply` is JSON, but its type is text, so that no paid reply is too odd to be kept (NaN, \u0000).
 CREATE TABLE llm_calls (
     call_id       text PRIMARY KEY CHECK (call_id ~ '^[0-9a-f]{64}$'),
     anima_id      uuid NOT NULL,
@@ -7,12 +6,11 @@ CREATE TABLE llm_calls (
     prompt        text NOT NULL,
     prompt_hash   text NOT NULL,
     model         text NOT NULL,
-    request       json NOT NULL,
+    request       jsonb NOT NULL,
     reply         text,
     problem       text,
     input_tokens  bigint NOT NULL CHECK (input_tokens >= 0),
     output_tokens bigint NOT NULL CHECK (output_tokens >= 0),
-    cost_usd      double precision,
     attempts      integer NOT NULL CHECK (attempts >= 1),
     latency_s     double precision NOT NULL,
     created_at    timestamptz NOT NULL,

@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from urllib.parse import quote
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connect = Callable[[], Awaitable[Streams]]
 
 
 class Door:
-    """Listens once it is opened first; `listen` starts the server that the door is."""
+    """Listens once it is opened first, at `address`; `listen` starts the server that the door is."""
 
-    def __init__(self, inside: Connect, listen: Callable[..., Awaitable[asyncio.Server]]) -> None:
-        self.inside, self.listen = inside, listen
+    def __init__(self, address: str, inside: Connect, listen: Callable[..., Awaitable[asyncio.Server]]) -> None:
+        self.address, self.inside, self.listen = address, inside, listen
         self.server: asyncio.Server | None = None
         self.passage = asyncio.Event()
         self.guests: set[asyncio.Task[None]] = set()
@@ -60,6 +61,7 @@ class Door:
 def to_postgres(socket: Path, folder: Path) -> Door:
     """A door in `folder` to the server that listens on `socket`."""
     return Door(
+        f"postgresql://elephantasm@/elephantasm?host={quote(str(folder), safe='')}",
         lambda: asyncio.open_unix_connection(socket),
         lambda welcome: asyncio.start_unix_server(welcome, folder / socket.name),
     )
@@ -68,6 +70,7 @@ def to_postgres(socket: Path, folder: Path) -> Door:
 def to_port(port: int, door: int) -> Door:
     """A door on the port `door` to the server on `port`, both on 127.0.0.1."""
     return Door(
+        f"127.0.0.1:{door}",
         lambda: asyncio.open_connection("127.0.0.1", port),
         lambda welcome: asyncio.start_server(welcome, "127.0.0.1", door),
     )

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import httpx
 import pytest
@@ -35,8 +34,8 @@ async def status(http: httpx.AsyncClient) -> tuple[int, list[str]]:
 
 
 async def test_an_api_that_starts_before_kafka(stack: Stack, serve: Serve, anima: Anima) -> None:
-    port = free_port()
-    http = await serve(on_stack(stack, kafka=f"127.0.0.1:{port}"))
+    door = to_port(stack.settings.kafka_port, free_port())
+    http = await serve(on_stack(stack, kafka=door.address))
     event = anima.event(dedupe_key="k")
     assert refuses(await http.post("/events", json=event), "Kafka")
     assert refuses(await http.post("/animas", json={"name": "x"}), "Kafka")
@@ -46,7 +45,6 @@ async def test_an_api_that_starts_before_kafka(stack: Stack, serve: Serve, anima
     assert (await http.get("/healthz")).status_code == 200
     assert (await http.get("/health")).json()["status"] == "degraded"
     assert (await http.get("/events", params={"anima_id": anima.id})).json() == []
-    door = to_port(stack.settings.kafka_port, port)
     await door.open()
     await connected(http)
     assert (await http.post("/events", json=event)).status_code == 201
@@ -90,7 +88,6 @@ async def door(stack: Stack) -> AsyncIterator[Door]:
     socket = stack.directory.path / "run" / "postgres" / ".s.PGSQL.5432"
     with tempfile.TemporaryDirectory() as folder:  # a socket's path must be short
         door = to_postgres(socket, Path(folder))
-        door.address = f"postgresql://elephantasm@/elephantasm?host={quote(folder, safe='')}"  # type: ignore[attr-defined]
         await door.open()
         yield door
         await door.shut()
@@ -99,7 +96,7 @@ async def door(stack: Stack) -> AsyncIterator[Door]:
 @pytest.fixture
 async def behind(stack: Stack, serve: Serve, door: Door) -> httpx.AsyncClient:
     """An API whose Postgres is behind the door."""
-    database = SecretStr(door.address)  # type: ignore[attr-defined]
+    database = SecretStr(door.address)
     return await connected(await serve(on_stack(stack, database=database, after_timeout_s=0.3)))
 
 

@@ -36,7 +36,7 @@ class Workers:
         """Kills one of them every few seconds: mostly it returns at once, once it stays away beyond the session."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        absences = [SESSION_S + 2, 0.3, 0.0, 0.3, 0.0]
+        absences = [0.3, SESSION_S + 2, 0.0, 0.3, 0.0]
         while loop.time() < end:
             await asyncio.sleep(self.random.uniform(1.5, 3.5))
             self.kill(self.random.choice("ab"))

@@ -50,6 +50,8 @@ async def ends(settings: Settings, topic: str) -> dict[TopicPartition, int]:
 async def read(settings: Settings, topic: str) -> list[Any]:
     """Everything on a topic as it is now, in the order of partition and offset."""
     goals = {tp: end for tp, end in (await ends(settings, topic)).items() if end}
+    if not goals:
+        return []
     records: list[Any] = []
     async with AIOKafkaConsumer(auto_offset_reset="earliest", **connection(settings)) as kafka:
         kafka.assign(list(goals))

@@ -1,16 +1,15 @@
 -- Records what was paid for a call. Called again for the same call, it adds up the tokens and never forgets a reply.
 INSERT INTO llm_calls AS paid (
     call_id, anima_id, trigger_id, prompt, prompt_hash, model, request, reply, problem,
-    input_tokens, output_tokens, cost_usd, attempts, latency_s, created_at)
+    input_tokens, output_tokens, attempts, latency_s, created_at)
 VALUES (
     %(call_id)s, %(anima_id)s, %(trigger_id)s, %(prompt)s, %(prompt_hash)s, %(model)s, %(request)s, %(reply)s, %(problem)s,
-    %(input_tokens)s, %(output_tokens)s, %(cost_usd)s, %(attempts)s, %(latency_s)s, %(created_at)s)
+    %(input_tokens)s, %(output_tokens)s, %(attempts)s, %(latency_s)s, %(created_at)s)
 ON CONFLICT (call_id) DO UPDATE SET
     reply = coalesce(excluded.reply, paid.reply),
     problem = CASE WHEN excluded.reply IS NULL THEN excluded.problem END,
     input_tokens = paid.input_tokens + excluded.input_tokens,
     output_tokens = paid.output_tokens + excluded.output_tokens,
-    cost_usd = paid.cost_usd + excluded.cost_usd,
     attempts = paid.attempts + excluded.attempts,
     latency_s = paid.latency_s + excluded.latency_s,
     created_at = excluded.created_at

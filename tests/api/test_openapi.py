@@ -1,0 +1,69 @@
+"""The specification, and that every endpoint keeps to it whatever it is sent."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis import Case
+
+from api.app import create_app
+from stack.embedded import Stack
+
+SPECIFICATION: dict[str, Any] = create_app().openapi()
+OPERATIONS = [
+    (path, method, operation)
+    for path, methods in SPECIFICATION["paths"].items()
+    for method, operation in methods.items()
+]
+# What a well-formed `after` names may lie in the future: waiting for it is tested elsewhere.
+EVERY_SERVER_ERROR_BUT_AWAY = {500, 501, 502, 504}
+
+
+def test_operations_have_names_for_generated_clients() -> None:
+    names = [operation["operationId"] for _, _, operation in OPERATIONS]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z]+_[a-z_]+", name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "operation"), OPERATIONS, ids=[one["operationId"] for *_, one in OPERATIONS]
+)
+def test_operations_are_documented(path: str, method: str, operation: dict[str, Any]) -> None:
+    tags = {tag["name"] for tag in SPECIFICATION["tags"]}
+    assert set(operation["tags"]) <= tags
+    assert operation["summary"]
+    expected = {"422", "503"} | ({"400", "413"} if "requestBody" in operation else set())
+    expected |= {"404"} if "{" in path else set()
+    assert expected <= set(operation["responses"])
+    for status, response in operation["responses"].items():
+        if status.startswith(("4", "5")) and operation["tags"] != ["health"]:
+            assert response["content"]["application/json"]["example"]["detail"], (path, method, status)
+
+
+async def test_pages_for_people(stack: Stack) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{stack.settings.api_port}") as client:
+        assert (await client.get("/openapi.json")).json() == SPECIFICATION
+        page = await client.get("/docs")
+    assert page.status_code == 200
+    assert "/openapi.json" in page.text
+
+
+schema = schemathesis.openapi.from_dict(SPECIFICATION)
+
+
+@schema.parametrize()
+@settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_endpoints_keep_to_the_specification(case: Case, stack: Stack) -> None:
+    answer = case.call(base_url=f"http://127.0.0.1:{stack.settings.api_port}")
+    assert answer.status_code not in EVERY_SERVER_ERROR_BUT_AWAY
+    case.validate_response(answer, excluded_checks=[schemathesis.checks.not_a_server_error])
