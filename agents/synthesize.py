@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from typing import Any
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 import faust
 import structlog
@@ -24,7 +24,7 @@ from streams.app import faust_app, run_worker, wire
 from streams.dead_letters import DeadLetter, bury
 from streams.decode import Undecodable, read
 from streams.kafka import producer, topics_of
-from streams.positions import Position
+from streams.positions import Position, window_id
 from streams.records import Memory, MemoryLink, SynthesisTrigger
 
 log = structlog.get_logger()
@@ -43,11 +43,13 @@ def memory(
 ) -> Memory:
     """The first revision of a memory: a function of the window and of what the model wrote. Pure."""
     return Memory(
-        id=uuid5(window.id, "memory"),
+        id=uuid5(_identity(trigger, window), "memory"),
         revision=1,
         generation=generation,
         anima_id=trigger.anima_id,
         trigger=trigger,
+        first_offset=window.first_offset,
+        last_offset=window.last_offset,
         summary=written.summary,
         content=written.content,
         importance=written.importance,
@@ -61,6 +63,10 @@ def memory(
         prompt_hash=call.prompt.hash,
         links=links(events, written.content),
     )
+
+
+def _identity(trigger: SynthesisTrigger, window: windows.Claim) -> UUID:
+    return window_id(trigger.anima_id, trigger.partition, window.first_offset, window.last_offset)
 
 
 def links(events: Sequence[windows.WindowEvent], content: str) -> tuple[MemoryLink, ...]:

@@ -15,7 +15,7 @@ def machine(folder: Path) -> dict[str, str]:
     server = execute(postgres.installation() / "bin/postgres", "--version").stdout
     return {
         "cpu": _cpu(),
-        "cores": str(len(psutil.Process().cpu_affinity() or [])),
+        "cores": str(psutil.cpu_count()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "file system": _file_system(folder),
         "python": platform.python_version(),
@@ -28,7 +28,8 @@ def machine(folder: Path) -> dict[str, str]:
 
 
 def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
+    described = Path("/proc/cpuinfo")
+    for line in described.read_text().splitlines() if described.exists() else ():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()

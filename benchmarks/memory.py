@@ -22,7 +22,7 @@ SERVERS = ("kafka", "postgres")
 
 
 class Held(NamedTuple):
-    """MB of a process and its children. Shared pages count in RSS for each, in PSS by share, in USS not at all."""
+    """MB of a process and its children. Shared pages count in RSS for each, in USS for none, in PSS by share (Linux)."""
 
     rss: float
     uss: float
@@ -55,7 +55,7 @@ def _held(stack: Stack) -> dict[str, Held]:
 def _of(pid: int) -> Held:
     parent = psutil.Process(pid)
     found = [process.memory_full_info() for process in [parent, *parent.children(recursive=True)]]
-    return Held(*(sum(getattr(one, kind) for one in found) / MB for kind in Held._fields))
+    return Held(*(sum(getattr(one, kind, 0) for one in found) / MB for kind in Held._fields))
 
 
 def _caught_up(stack: Stack) -> bool:

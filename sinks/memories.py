@@ -34,6 +34,7 @@ async def write(connection: psycopg.AsyncConnection[Any], arrivals: list[Stored]
     await copy_rows(
         connection, "memory_events", LINK_COLUMNS, [link for memory, _, _ in fresh for link in _links(memory)]
     )
+    await connection.execute(sql("windows_of_memories"), _windows([memory for memory, _, _ in fresh]))
     await connection.execute(
         sql("memories_close"),
         [[m.generation for m, _, _ in fresh], [m.id for m, _, _ in fresh]],
@@ -65,8 +66,22 @@ def _row(memory: Memory, seq: int, partition: int, offset: int) -> tuple[Any, ..
         memory.generation, memory.id.hex, memory.revision, memory.anima_id.hex, seq, memory.summary, memory.content,
         memory.importance, memory.confidence, memory.state, memory.started_at, memory.ended_at, memory.recorded_at,
         memory.model, memory.prompt_name, memory.prompt_hash, memory.trigger.model_dump_json(),
-        min(link.seq for link in memory.links), max(link.seq for link in memory.links), partition, offset,
+        *_span(memory), partition, offset,
     )  # fmt: skip
+
+
+def _windows(memories: list[Memory]) -> list[list[Any]]:
+    rows = [
+        (m.generation, m.anima_id, m.trigger.partition, m.first_offset, m.last_offset, *_span(m), m.trigger.id)
+        for m in memories
+    ]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _span(memory: Memory) -> tuple[int, int]:
+    """First and last seq of its window's events."""
+    seqs = [link.seq for link in memory.links]
+    return min(seqs), max(seqs)
 
 
 def _links(memory: Memory) -> list[tuple[Any, ...]]:

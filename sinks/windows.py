@@ -8,7 +8,6 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from sinks.database import Pool, sql
-from streams.positions import window_id
 from streams.records import SynthesisTrigger
 
 
@@ -26,9 +25,10 @@ class WindowEvent:
 
 
 class Claim(NamedTuple):
-    """A window that this trigger may synthesise: the events from first_seq to last_seq, both included."""
+    """A window that this trigger may synthesise: its first and last offset, and its events by seq, all included."""
 
-    id: UUID
+    first_offset: int
+    last_offset: int
     first_seq: int
     last_seq: int
 
@@ -51,11 +51,10 @@ async def claim(pool: Pool, generation: int, trigger: SynthesisTrigger) -> Claim
         ).fetchone()
         if not span or span["last_seq"] is None:
             return None  # every event of it was a repeat by its dedupe key
-        identity = window_id(trigger.anima_id, trigger.partition, span["first_offset"], trigger.last_offset)
-        row = [generation, trigger.anima_id, trigger.last_offset, identity, trigger.partition, span["first_offset"],
-               first_seq, span["last_seq"], trigger.id]  # fmt: skip
+        window = Claim(span["first_offset"], trigger.last_offset, first_seq, span["last_seq"])
+        row = [generation, trigger.anima_id, trigger.partition, *window, trigger.id]
         await connection.execute(sql("windows_insert"), row)
-        return Claim(identity, first_seq, span["last_seq"])
+        return window
 
 
 async def _again(connection: Any, generation: int, trigger: SynthesisTrigger) -> Claim | None:
@@ -64,7 +63,7 @@ async def _again(connection: Any, generation: int, trigger: SynthesisTrigger) ->
             sql("windows_of_trigger"), [generation, trigger.anima_id, trigger.last_offset, trigger.id]
         )
     ).fetchone()
-    return Claim(row["id"], row["first_seq"], row["last_seq"]) if row else None
+    return Claim(**row) if row else None
 
 
 async def window_events(pool: Pool, anima: UUID, window: Claim) -> list[WindowEvent]:

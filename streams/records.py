@@ -203,6 +203,8 @@ class Memory(Record):
     generation: Annotated[Count, Field(ge=1)]
     anima_id: UUID
     trigger: SynthesisTrigger
+    first_offset: int = Field(description="Of its window as claimed; a trigger may repeat events of earlier windows.")
+    last_offset: int
     summary: Text
     content: Text
     importance: Share

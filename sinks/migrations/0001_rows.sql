@@ -47,12 +47,12 @@ CREATE TABLE events (
 );
 CREATE UNIQUE INDEX events_id ON events (id);
 
--- Claims: each window of an anima once per generation, contiguous and disjoint.
+-- Claims: each window of an anima once per generation, contiguous and disjoint. Written by whoever claims; and by the sink from
+-- the memories on their topic, so that a database built anew knows what was claimed.
 CREATE TABLE windows (
     generation   int  NOT NULL,
     anima_id     uuid NOT NULL,
     last_offset  bigint NOT NULL,
-    id           uuid NOT NULL,             -- derived from anima, partition, first and last offset
     partition    int  NOT NULL,
     first_offset bigint NOT NULL,
     first_seq    int  NOT NULL,

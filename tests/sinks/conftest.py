@@ -65,6 +65,8 @@ def memory(
         generation=1,
         anima_id=anima,
         trigger=trigger(0, 0, anima),
+        first_offset=number,
+        last_offset=number,
         summary=summary,
         content="c",
         importance=0.5,

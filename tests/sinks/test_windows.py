@@ -6,10 +6,10 @@ import random
 import pytest
 
 from sinks.database import Pool
+from sinks.memories import write
 from sinks.windows import Claim, claim, window_events
-from streams.positions import window_id
 from streams.records import Event
-from tests.sinks.conftest import WREN, arrival, trigger, write_events
+from tests.sinks.conftest import WREN, arrival, memory, trigger, write_events
 
 
 async def spans(rows: Pool) -> list[tuple[int, int]]:
@@ -20,9 +20,9 @@ async def spans(rows: Pool) -> list[tuple[int, int]]:
 
 async def test_a_window_reaches_from_the_last_claim_to_the_trigger(rows: Pool) -> None:
     await write_events(rows, [arrival(offset) for offset in range(0, 20, 2)])
-    assert await claim(rows, 1, trigger(0, 6)) == Claim(window_id(WREN, 1, 0, 6), 0, 3)
+    assert await claim(rows, 1, trigger(0, 6)) == Claim(0, 6, 0, 3)
     # A trigger that leaves a gap, as from a worker that lost its state: the gap belongs to its window.
-    assert await claim(rows, 1, trigger(12, 14)) == Claim(window_id(WREN, 1, 8, 14), 4, 7)
+    assert await claim(rows, 1, trigger(12, 14)) == Claim(8, 14, 4, 7)
 
 
 async def test_a_late_trigger_claims_nothing(rows: Pool) -> None:
@@ -40,6 +40,15 @@ async def test_who_claimed_before_gets_it_again(rows: Pool) -> None:
     assert first is not None
     assert await claim(rows, 1, trigger(0, 3)) == first
     assert await spans(rows) == [(0, 3), (4, 6)]
+
+
+async def test_a_database_built_anew_learns_its_claims_from_the_memories(rows: Pool) -> None:
+    await write_events(rows, [arrival(offset) for offset in range(10)])
+    told = memory(5, seqs=(0, 1, 2, 3, 4, 5))
+    async with rows.connection() as connection, connection.transaction():
+        await write(connection, [(told, 1, 0)])
+    assert await claim(rows, 1, trigger(2, 4)) is None
+    assert await claim(rows, 1, trigger(6, 8)) == Claim(6, 8, 6, 8)
 
 
 async def test_repeats_alone_make_no_window(rows: Pool) -> None:
