@@ -21,7 +21,6 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
 
 from sinks.progress import NotYet
 from streams.settling import NotSettled
@@ -81,19 +80,11 @@ def _encodable(text: str) -> str:
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
-    """Says why a body could not be read, and which methods all endpoints of a path take together."""
-    if error.status_code == 405:
-        error.headers = {"Allow": ", ".join(sorted(_methods(request)))}
+    """FastAPI keeps to itself why a body could not be read."""
     if error.status_code == 400 and error.__cause__ is not None:
         detail = _encodable(f"the body cannot be read: {error.__cause__}"[:300])
         return JSONResponse({"detail": detail}, 400)
     return await http_exception_handler(request, error)
-
-
-def _methods(request: Request) -> set[str]:
-    """Of all endpoints of the request's path."""
-    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-    return {method for route in routes for method in getattr(route, "methods", None) or ()}
 
 
 async def _postgres_away(request: Request, error: Exception) -> JSONResponse:

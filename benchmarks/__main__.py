@@ -21,7 +21,7 @@ from benchmarks.machine import machine
 from benchmarks.report import show, write
 from benchmarks.world import World
 
-NAMES = ("start", "memory", "score", "sink", "ingest", "freshness", "embed")
+NAMES = ("start", "memory", "score", "sink", "ingest", "freshness", "embed", "packs", "coverage")
 RESULTS = Path(__file__).parent / "results"
 progress = Console(stderr=True, highlight=False)
 

@@ -1,12 +1,11 @@
 """A million events of synthetic animas, written straight into Postgres as the stages would have written them.
 
-One anima of 100,000 events, 20 of 10,000, 500 of 1,000 and the rest of 100 each, a tenth as many memories; texts of 16
-words, Zipf-distributed over the 20,000 whole words of the encoder's vocabulary; vectors are random directions, so nothing is said here of recall.
+One anima of 100,000 events, 20 of 10,000, 500 of 1,000 and 2,000 of 100, a tenth as many memories; texts of 16 words,
+Zipf-distributed over the whole words of the encoder's vocabulary; vectors are random directions.
 """
 
-import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -61,24 +60,24 @@ class Texts:
         return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
 
-def animas() -> Iterator[tuple[UUID, int]]:
-    for size, count in SIZES.items():
+def animas(sizes: Mapping[int, int]) -> Iterator[tuple[UUID, int]]:
+    for size, count in sizes.items():
         for number in range(count):
             yield anima(size, number), size
 
 
-async def seed(dsn: str) -> None:
-    """Fill an empty, migrated database; prints progress."""
+async def seed(dsn: str, say: Callable[[str], None], sizes: Mapping[int, int]) -> None:
+    """Fill an empty, migrated database with so many animas of each size."""
     texts = Texts(SEED)
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, row_factory=dict_row) as connection:
         await register_vector_async(connection)
         model = await vectors.model_id(connection, NAME, DIMENSIONS)
         done = 0
-        for identity, size in animas():
+        for identity, size in animas(sizes):
             await _anima(connection, texts, model, identity, size)
             done += size
             if done % 100_000 < size:
-                print(f"seeded {done:,} events", flush=True)
+                say(f"seeded {done:,} events")
         await connection.execute("VACUUM (ANALYZE)")
 
 
@@ -86,14 +85,15 @@ async def _anima(connection: Any, texts: Texts, model: int, identity: UUID, size
     key = str(identity)
     home = partition_of(key.encode(), PARTITIONS)
     columns = ("id", "key", "partition", "name", "events", "created_at", "updated_at")
-    await copy_rows(connection, "animas", columns, [(identity, key, home, f"bench {size} {key[:8]}", size, START, START)])
+    row = (identity, key, home, f"bench {size} {key[:8]}", size, START, START)
+    await copy_rows(connection, "animas", columns, [row])
     for first in range(0, size, SLICE):
         count = min(SLICE, size - first)
         async with connection.transaction():
             events = [
-                Item(identity, Layer.event, 0, first + at, text, f"speaker {(first + at) % 3}", f"s{(first + at) // 20}",
-                     START + timedelta(minutes=7 * (first + at)))
-                for at, text in enumerate(texts.make(count))
+                Item(identity, Layer.event, 0, seq, text, f"speaker {seq % 3}", f"s{seq // 20}",
+                     START + timedelta(minutes=7 * seq))
+                for seq, text in enumerate(texts.make(count), first)
             ]  # fmt: skip
             await copy_rows(connection, "events", EVENT_COLUMNS, (_event_row(item, home) for item in events))
             await _found(connection, texts, model, events)
@@ -137,9 +137,3 @@ def _memory_row(item: Item, home: int) -> tuple[Any, ...]:
     return (1, uuid5(window, "memory").hex, 1, item.anima_id.hex, item.seq, item.text, item.text, 0.5, 0.6, "ACTIVE",
             item.occurred_at - timedelta(minutes=63), item.occurred_at, item.occurred_at, "extractive", "synthesize.v1",
             "0" * 64, trigger, first, last, home, item.seq)  # fmt: skip
-
-
-if __name__ == "__main__":
-    import sys
-
-    asyncio.run(seed(sys.argv[1]))

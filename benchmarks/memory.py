@@ -11,7 +11,7 @@ from benchmarks.telemetry import fill, sessions
 from benchmarks.world import World, whole_stack
 from stack.embedded import Stack
 from stack.waiting import until
-from streams.lag import lag
+from streams.lag import Lag, lag
 
 IDLE_S = 30.0
 EVENTS, ANIMAS = 2_000, 20
@@ -22,7 +22,7 @@ SERVERS = ("kafka", "postgres")
 
 
 class Held(NamedTuple):
-    """MB of a process and its children. Shared pages count in RSS for each, in USS for none, in PSS by share (Linux)."""
+    """MB of a process and its children. Shared pages count in RSS for each, in USS for none, in PSS by share."""
 
     rss: float
     uss: float
@@ -36,8 +36,11 @@ def run(world: World) -> list[Figure]:
         fresh = _held(stack)
         asyncio.run(fill(stack.settings, sessions(EVENTS, ANIMAS)))
         world.say(f"working on {EVENTS:,} events")
-        if not until(lambda: _caught_up(stack), WORK_S):
-            raise RuntimeError(f"the stages did not deal with {EVENTS:,} events within {WORK_S:g} s")
+        if not until(lambda: not _lags(stack), WORK_S):
+            behind = ", ".join(
+                f"{one.stage} {one.topic}/{one.partition} {one.committed} of {one.end}" for one in _lags(stack)
+            )
+            raise RuntimeError(f"not all dealt with {EVENTS:,} events within {WORK_S:g} s: {behind}")
         after = _held(stack)
     idle = [
         _figure(f"memory, {name}", name, held, f"idle for {IDLE_S:g} s since the start") for name, held in fresh.items()
@@ -58,9 +61,8 @@ def _of(pid: int) -> Held:
     return Held(*(sum(getattr(one, kind, 0) for one in found) / MB for kind in Held._fields))
 
 
-def _caught_up(stack: Stack) -> bool:
-    found = asyncio.run(lag(stack.settings))
-    return not any(one.lag for one in found)
+def _lags(stack: Stack) -> list[Lag]:
+    return [one for one in asyncio.run(lag(stack.settings)) if one.lag]
 
 
 def _figure(figure: str, process: str, held: Held, how: str) -> Figure:

@@ -1,28 +1,89 @@
-"""Packs over HTTP among a million events: latency of one client, rate of eight; as the client sees it, embedding included."""
+"""packs: latency and rate of packs over HTTP among a million events, and recall of the vector search.
 
+As the client sees it: warm, every question a new one, its embedding included, all of the anima ranked. The baseline of
+the latency is the exact vector search alone, as the statement that everyone would write, on the same rows.
+"""
+
+import asyncio
 import http.client
 import json
-import statistics
-import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from uuid import UUID
 
-from benchmarks.corpus import SEED, Texts, anima
+import numpy as np
+import psycopg
+from pgvector import HalfVector
+from pgvector.psycopg import register_vector
+from psycopg.rows import dict_row
 
-SIZES = (1_000, 10_000, 100_000)
+from benchmarks.corpus import SEED, SIZES, Texts, anima, seed
+from benchmarks.figure import Figure
+from benchmarks.world import World, derived, servers, worker
+from sinks import retrieval
+from sinks.database import dsn
+from stack.readiness import api_ready
+from stack.settings import Settings
+from stack.waiting import until
+
 LATENCY_MS = {1_000: 15.0, 10_000: 25.0, 100_000: 75.0}
 RATE = {1_000: 250.0, 10_000: 150.0, 100_000: 30.0}
-REQUESTS = {1_000: 400, 10_000: 300, 100_000: 150}
+REQUESTS = {1_000: 600, 10_000: 400, 100_000: 200}
 CLIENTS = 8
 NOW = "2026-06-01T00:00:00Z"
+TOP = 40
+NEAREST = (
+    "SELECT seq FROM vectors_384 WHERE anima_id = %s AND layer = 0 AND generation = 0 AND model = 1 "
+    "ORDER BY v <#> %s LIMIT 40"
+)
 
 
-def ask(host: str, port: int, animas: list[UUID], count: int, seed: int) -> list[float]:
-    """Milliseconds of each of `count` requests, one after the other on one connection, every question a new one."""
-    connection = http.client.HTTPConnection(host, port, timeout=60)
-    questions, took = Texts(seed).make(count), []
-    for number, question in enumerate(questions):
+def run(world: World) -> list[Figure]:
+    with servers(world) as settings:
+        world.say("seeding")
+        asyncio.run(seed(dsn(settings), world.say, _sizes(world)))
+        figures = _recall(settings, world)
+        with _api(derived(settings, api_processes=2)):
+            for size in LATENCY_MS:
+                figures += _figures(settings, world, size)
+        return figures
+
+
+def _sizes(world: World) -> dict[int, int]:
+    return {1_000: 50, 10_000: 2, 100_000: 1} if world.quick else SIZES
+
+
+@contextmanager
+def _api(settings: Settings) -> Iterator[None]:
+    with worker(settings, "api"):
+        if not until(lambda: api_ready(settings)[0], 60):
+            raise RuntimeError("the API did not become ready")
+        yield
+
+
+def _figures(settings: Settings, world: World, size: int) -> list[Figure]:
+    world.say(f"packs of animas with {size:,} events")
+    took = _latency(settings.api_port, world, size)
+    p50, p95 = took[len(took) // 2], took[int(0.95 * len(took))]
+    alone = _nearest_alone(settings, world, size)
+    name = f"pack, anima of {size:,} events"
+    rate = _rate(settings.api_port, world, size)
+    return [
+        Figure(f"{name}, p50", p50, "ms"),
+        Figure(f"{name}, p95", p95, "ms", at_most=LATENCY_MS[size], baseline=alone,
+               baseline_name="exact vector search alone, p95"),
+        Figure(f"{name}, {CLIENTS} clients", rate, "packs/s", at_least=RATE[size], baseline=1000 / p50,
+               baseline_name="one client"),
+    ]  # fmt: skip
+
+
+def ask(port: int, animas: list[UUID], count: int, seed: int) -> list[float]:
+    """Milliseconds of each of `count` requests, one after the other on one connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    took = []
+    for number, question in enumerate(Texts(seed).make(count)):
         body = {"anima_id": str(animas[number % len(animas)]), "query": " ".join(question.split()[:8]), "now": NOW}
         content = json.dumps(body | {"max_tokens": 2000})
         started = time.perf_counter()
@@ -35,24 +96,24 @@ def ask(host: str, port: int, animas: list[UUID], count: int, seed: int) -> list
     return took
 
 
-def animas_of(size: int) -> list[UUID]:
-    return [anima(size, number) for number in range({1_000: 50, 10_000: 20, 100_000: 1}[size])]
+def _animas(world: World, size: int) -> list[UUID]:
+    return [anima(size, number) for number in range(min(50, _sizes(world)[size]))]
 
 
-def latency(host: str, port: int, size: int) -> list[float]:
-    """Sorted milliseconds of one client, warm."""
-    ask(host, port, animas_of(size), 60, SEED + 1)
-    return sorted(ask(host, port, animas_of(size), REQUESTS[size], SEED + 2))
+def _latency(port: int, world: World, size: int) -> list[float]:
+    """Sorted milliseconds of one client."""
+    ask(port, _animas(world, size), 60, SEED + 1)
+    return sorted(ask(port, _animas(world, size), world.size(REQUESTS[size], 40), SEED + 2))
 
 
-def rate(host: str, port: int, size: int) -> float:
+def _rate(port: int, world: World, size: int) -> float:
     """Packs per second of eight clients, each a process with a connection of its own."""
-    each = max(20, REQUESTS[size] // 4)
+    each = world.size(REQUESTS[size] // 3, 10)
     with ProcessPoolExecutor(CLIENTS) as pool:
         list(pool.map(_idle, range(CLIENTS)))
         started = time.perf_counter()
-        done = [pool.submit(ask, host, port, animas_of(size), each, SEED + 3 + client) for client in range(CLIENTS)]
-        for one in done:
+        asked = [pool.submit(ask, port, _animas(world, size), each, SEED + 3 + client) for client in range(CLIENTS)]
+        for one in asked:
             one.result()
         return CLIENTS * each / (time.perf_counter() - started)
 
@@ -61,15 +122,45 @@ def _idle(_: int) -> None:
     """Starts a worker process before the clock does."""
 
 
-def main() -> None:
-    host, port = sys.argv[1].split(":")
-    for size in SIZES:
-        took = latency(host, int(port), size)
-        p50, p95 = statistics.median(took), took[int(0.95 * len(took))]
-        print(f"{size:>7,} events: p50 {p50:.1f} ms, p95 {p95:.1f} ms (≤ {LATENCY_MS[size]:g})", flush=True)
-        if "--rate" in sys.argv:
-            print(f"{size:>7,} events, 8 clients: {rate(host, int(port), size):.0f} packs/s (≥ {RATE[size]:g})", flush=True)
+def _nearest_alone(settings: Settings, world: World, size: int) -> float:
+    """p95 in ms of the nearest 40 of an anima by exact search in SQL, vectors given."""
+    took = []
+    with psycopg.connect(dsn(settings), autocommit=True) as connection:
+        register_vector(connection)
+        connection.execute("SET plan_cache_mode = force_custom_plan")
+        for number, vector in enumerate(Texts(SEED + 4).vectors(world.size(100, 20))):
+            animas = _animas(world, size)
+            started = time.perf_counter()
+            connection.execute(NEAREST, [animas[number % len(animas)], HalfVector(vector)]).fetchall()
+            took.append(1e3 * (time.perf_counter() - started))
+    return sorted(took)[int(0.95 * len(took))]
 
 
-if __name__ == "__main__":
-    main()
+def _recall(settings: Settings, world: World) -> list[Figure]:
+    """Share of the true nearest 40 (float64 over all stored vectors) among the best 40 of what retrieval returns."""
+    figures = []
+    for size in LATENCY_MS:
+        world.say(f"recall in an anima of {size:,} events")
+        found = [_overlap(settings, anima(size, 0), vector) for vector in Texts(SEED + 5).vectors(world.size(20, 3))]
+        note = f"{min(count for _, count in found)} returned of {size:,}"
+        share = sum(share for share, _ in found) / len(found)
+        figures.append(Figure(f"recall of the top {TOP}, {size:,} events", share, "", at_least=0.99, note=note))
+    return figures
+
+
+def _overlap(
+    settings: Settings, identity: UUID, vector: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+) -> tuple[float, int]:
+    asked = HalfVector(vector)
+    with psycopg.connect(dsn(settings), autocommit=True, row_factory=dict_row) as connection:
+        register_vector(connection)
+        parameters = retrieval.parameters(identity, 0, 0, 1, asked, [])
+        row = connection.execute(retrieval.statement(len(vector)), parameters, binary=True).fetchone()
+        stored = connection.execute(
+            "SELECT v FROM vectors_384 WHERE anima_id = %s AND layer = 0 ORDER BY seq", [identity], binary=True
+        ).fetchall()
+    assert row is not None
+    similarity = retrieval.unpack(row, []).similarity
+    exact = np.array([one["v"].to_numpy() for one in stored], np.float64) @ asked.to_numpy().astype(np.float64)
+    best, true = set(np.argsort(-similarity)[:TOP]), set(np.argsort(-exact)[:TOP])
+    return len(best & true) / TOP, int((~np.isnan(similarity)).sum())

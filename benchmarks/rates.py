@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from statistics import quantiles
 from typing import NamedTuple
 
-SETTLED = 0.05  # of the events: what a worker does before is start-up
-STEPS = 8  # fewer samples do not show a steady state
+STEPS = 3  # fewer samples do not show a steady state
 
 
 class Sample(NamedTuple):
@@ -17,8 +16,8 @@ class Sample(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Events/s between the first sample past 5 % and the last, with µs of CPU per event; and events/s from the start of
-    the process to the last sample."""
+    """Events/s between the first sample and the last, with µs of CPU per event; and events/s from the start of the process
+    to the last sample."""
 
     steady: float
     wall: float
@@ -30,9 +29,8 @@ class Rates(NamedTuple):
 
 def rates(samples: Sequence[Sample], started_s: float) -> Rates:
     """`samples` are the moments at which the number done was seen to have grown, in order; the last one is the end."""
-    last = samples[-1]
+    first, last = samples[0], samples[-1]
     wall = last.done / (last.at_s - started_s)
-    first = next(sample for sample in samples if sample.done >= SETTLED * last.done)
     if len(samples) < STEPS:  # too coarse to say more
         return Rates(wall, wall, last.cpu_s * 1e6 / last.done)
     done = last.done - first.done

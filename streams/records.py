@@ -203,8 +203,10 @@ class Memory(Record):
     generation: Annotated[Count, Field(ge=1)]
     anima_id: UUID
     trigger: SynthesisTrigger
-    first_offset: int = Field(description="Of its window as claimed; a trigger may repeat events of earlier windows.")
-    last_offset: int
+    first_offset: Offset = Field(
+        description="Of its window as claimed; a trigger may repeat events of earlier windows."
+    )
+    last_offset: Offset
     summary: Text
     content: Text
     importance: Share

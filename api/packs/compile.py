@@ -61,7 +61,7 @@ class _Part:
         for line in candidates:
             price = self.price(line)
             missed = missed + 1 if spent + price > budget else 0
-            if missed == MISSES or most is not None and (missed or taken >= most):
+            if missed == MISSES or (most is not None and (missed or taken >= most)):
                 break
             if not missed and line.id not in self.ids and line.markdown not in self.texts:
                 self.lines.append(line)

@@ -25,7 +25,7 @@ from streams.topics import Topics
 
 FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 UNINDEXED = 2_000  # events read word by word because the index has not reached them yet; more are found when it has
-# A line has at least so many tokens for each of its indexed words, and a few for its frame: bounds what a budget can hold.
+# Fewer tokens than a line has for each of its indexed words, and for its frame: bounds what a budget can hold.
 TOKENS_PER_TERM, TOKENS_PER_LINE = 1.3, 4
 ENOUGH = 1.25  # candidates for so many times the budget: what is too long for the rest is passed over
 

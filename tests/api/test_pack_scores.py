@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.packs.scores import DAY_S, ScoreWeights, decay, long_term, recency
+from api.packs.scores import DAY_S, Floats, ScoreWeights, decay, long_term, recency
 
 share = st.floats(0, 1)
 
 
-def days(*ages: float) -> np.ndarray:  # type: ignore[type-arg]
+def days(*ages: float) -> Floats:
     return np.array(ages) * DAY_S
 
 
@@ -29,8 +29,10 @@ def test_decay_by_age_and_accesses() -> None:
 @given(share, share, share, share, share)
 def test_without_a_query_the_other_parts_are_scaled_up(i: float, c: float, r: float, d: float, s: float) -> None:
     weights = ScoreWeights()
-    arguments = [np.array([x]) for x in (i, c, r, d)]
-    with_query = sum(long_term(*arguments, np.array([s]), weights).values())
-    without = sum(long_term(*arguments, None, weights).values())
-    assert 0 <= with_query[0] <= 1 + 1e-9  # type: ignore[index]
-    assert without[0] == pytest.approx((with_query[0] - weights.similarity * s) / (1 - weights.similarity))  # type: ignore[index]
+    importance, confidence, recent, decayed = [np.array([x]) for x in (i, c, r, d)]
+    parts = long_term(importance, confidence, recent, decayed, np.array([s]), weights)
+    with_query = float(sum(part[0] for part in parts.values()))
+    alone = long_term(importance, confidence, recent, decayed, None, weights)
+    assert 0 <= with_query <= 1 + 1e-9
+    expected = (with_query - weights.similarity * s) / (1 - weights.similarity)
+    assert float(sum(part[0] for part in alone.values())) == pytest.approx(expected)

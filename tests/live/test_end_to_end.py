@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from itertools import pairwise
 
 import httpx
 import psycopg
@@ -37,6 +38,6 @@ async def test_a_foreign_producer_is_remembered(stack: Stack, http: httpx.AsyncC
             await asyncio.sleep(0.1)
         spans = await (await rows.execute(_SPANS)).fetchall()
     assert spans[0][0] == 0
-    assert all(before[1] + 1 == after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] + 1 == after[0] for before, after in pairwise(spans))
     animas = (await http.get("/animas/search", params={"name": "wren"})).json()
     assert [anima["events"] for anima in animas] == [397]

@@ -44,7 +44,7 @@ async def write(world: World, first: int, count: int) -> None:
 async def test_killed_workers_count_every_event(world: World) -> None:
     await write(world, 0, EVENTS)
     workers = Workers(lambda name: counting(world, name))
-    await workers.killed_for(22)
+    await workers.killed_for(16)
 
     async def complete() -> bool:
         return await counted(world) == EVENTS

@@ -97,7 +97,7 @@ async def test_a_served_pack_is_recorded_in_the_log_and_a_preview_is_not(http: h
     served = (await http.post("/packs/compile/conversational", json=request)).json()
     assert served["preset"] == "conversational"
     async with asyncio.timeout(20):
-        while not (listed := (await http.get(f"/animas/{anima}/memory-packs")).json()):
+        while not (listed := (await http.get(f"/animas/{anima}/memory-packs")).json()):  # noqa: ASYNC110  the sink writes it
             await asyncio.sleep(0.02)
     assert [one["pack_id"] for one in listed] == [served["pack_id"]]
     assert listed[0]["content"] == served["content"]
@@ -117,7 +117,7 @@ async def test_without_a_query_the_newest_comes(http: httpx.AsyncClient) -> None
 
 async def test_what_a_request_gets_wrong_is_named(http: httpx.AsyncClient) -> None:
     anima, after = await anima_with(http, chatter(2))
-    wrong = [
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"max_tokens": 20}, "body.max_tokens"),
         ({"after": "nowhere"}, "after"),
         ({"after": "other.topic/0/1"}, "after"),

@@ -8,12 +8,17 @@ from uuid import UUID, uuid5
 
 from sinks.database import Pool, pool
 from streams.kafka import topics_of
+from streams.positions import window_id
 from streams.records import Event
 from tests.conftest import World
 from tests.live.faults import Workers
 from tests.live.log import Sent, passed, read, send
 
 ANIMAS, EVENTS = 30, 300
+LINKS = """
+SELECT memory_id, array_agg(event_seq ORDER BY event_seq) AS seqs, sum(weight) AS weight
+FROM memory_events GROUP BY memory_id
+"""
 
 
 def conversation() -> list[Sent]:
@@ -59,14 +64,14 @@ async def test_killed_workers_make_one_memory_of_each_window(make_world: Callabl
 async def check(rows: Pool) -> None:
     windows = await select(rows, "SELECT * FROM windows ORDER BY anima_id, first_seq")
     memories = {one["id"]: one for one in await select(rows, "SELECT * FROM memories")}
-    links = await select(rows, "SELECT memory_id, array_agg(event_seq ORDER BY event_seq) AS seqs, sum(weight) AS weight "
-                               "FROM memory_events GROUP BY memory_id")  # fmt: skip
+    links = await select(rows, LINKS)
     linked: dict[UUID, list[int]] = {one["memory_id"]: one["seqs"] for one in links}
     assert all(abs(one["weight"] - 1) < 1e-4 for one in links)
     by_anima: dict[UUID, list[dict[str, Any]]] = {}
     for window in windows:
         by_anima.setdefault(window["anima_id"], []).append(window)
-        memory = memories.pop(uuid5(window["id"], "memory"))
+        identity = window_id(*(window[name] for name in ("anima_id", "partition", "first_offset", "last_offset")))
+        memory = memories.pop(uuid5(identity, "memory"))
         seqs = list(range(window["first_seq"], window["last_seq"] + 1))
         assert linked.pop(memory["id"]) == seqs
         assert (memory["first_seq"], memory["last_seq"], memory["revision"]) == (seqs[0], seqs[-1], 1)

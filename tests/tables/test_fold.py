@@ -149,3 +149,27 @@ def test_timers_forget_what_no_longer_holds(put: list[tuple[Any, int]], now: int
         timers.put(anima, at)
     assert timers.next(current.get) == min(current.values(), default=None)
     assert {anima for anima, at in current.items() if at <= now} <= set(timers.pop(now))
+
+
+def test_the_clock_survives_a_crash_before_late_records() -> None:
+    """Records that are late do not set the clock back, even where reading begins with them."""
+    log = [Entry(0, START + 5_000, None, Tick())] + [Entry(at, START, ANIMAS[0], event()) for at in (1, 2, 3)]
+    crashing = Crashing(Rule())
+    for batch in (log[:1], log[1:3]):
+        crashing.absorb(batch)
+        crashing.write()
+        crashing.committed = 1
+    crashing.absorb(log[3:])
+    crashing.crash(set())
+    crashing.absorb(log[1:])
+    assert crashing.worker.states == whole(Rule(), log).states
+    pending = crashing.worker.load(ANIMAS[0]).window
+    assert pending is not None
+    assert pending.since == START + 5_000
+
+
+@given(st.lists(st.integers(1, 50), unique=True), st.integers(0, 50))
+def test_marks_are_kept_from_the_commit_on(offsets: list[int], committed: int) -> None:
+    marks = [Mark(0, 0), *(Mark(offset, offset) for offset in sorted(offsets))]
+    at_commit = max(mark for mark in marks if mark.offset <= committed)
+    assert _keep(marks, committed) == [at_commit, *(mark for mark in marks if mark.offset > committed)]

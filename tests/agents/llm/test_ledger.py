@@ -69,8 +69,7 @@ async def test_a_row_can_be_read_with_sql(ledger_database: str) -> None:
         await PostgresLedger(pool).put(key("a"), ENTRY)
     with psycopg.connect(ledger_database) as connection:
         row = connection.execute(
-            "SELECT model, trigger_id, created_at, jsonb_array_length(request -> 'input')"
-            "  FROM llm_calls"
+            "SELECT model, trigger_id, created_at, jsonb_array_length(request -> 'input')  FROM llm_calls"
         ).fetchone()
     assert row == ("openai/gpt-test", ENTRY.trigger_id, NOON, 2)
 
