@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from agents.tokens import count_tokens
+from agents.tokens import counter
 from stack.settings import Settings
 from streams.app import faust_app, run_worker, wire
 from streams.decode import decode
@@ -116,7 +116,7 @@ class Score:
             self.timers[tp.partition],
             self.rule,
             self.decode,
-            count_tokens,
+            counter(),
         )
         await self._send(tp.partition, folded)
         if assignment != self.assignment:

@@ -23,6 +23,7 @@ from benchmarks.world import World
 
 NAMES = ("start", "memory", "score", "sink", "ingest", "freshness", "embed", "packs", "coverage")
 RESULTS = Path(__file__).parent / "results"
+WIDTH = 140  # of the table where nobody's terminal says
 progress = Console(stderr=True, highlight=False)
 
 
@@ -44,7 +45,7 @@ def main(
         found, path = _measure(name, out, quick=quick)
         figures += found
         progress.print(f"{name}: {path}", markup=False, soft_wrap=True)
-    show(Console(), figures, quick=quick)
+    show(Console(width=None if sys.stdout.isatty() else WIDTH), figures, quick=quick)
 
 
 def _isolate() -> None:
@@ -62,7 +63,7 @@ def _measure(name: str, out: Path, *, quick: bool) -> tuple[list[Figure], Path]:
         progress.print(f"{name} {time.monotonic() - started:5.0f} s  {text}", markup=False, soft_wrap=True)
 
     say(_about(name))
-    with tempfile.TemporaryDirectory(prefix="elephantasm-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="elephantasm-bench-", ignore_cleanup_errors=True) as folder:
         figures = import_module(f"benchmarks.{name}").run(World(Path(folder), quick, say))
         return figures, write(out, name, figures, machine(Path(folder)), quick=quick)
 

@@ -47,7 +47,8 @@ def _figures(measured: dict[str, Any], baseline: dict[int, float], budget: int) 
                baseline=baseline[budget], baseline_name="BM25 over turns", note=f"{row['n']} questions"),
         Figure(f"packs over their budget @{budget}", row["over"], "", at_most=0),
         *(Figure(f"evidence coverage @{budget}, {kind}", measured[f"{kind}@{budget}"]["coverage"], "")
-          for kind in ("single-hop", "multi-hop", "temporal", "open-domain", "adversarial")),
+          for kind in ("single-hop", "multi-hop", "temporal", "open-domain", "adversarial")
+          if f"{kind}@{budget}" in measured),
     ]  # fmt: skip
 
 

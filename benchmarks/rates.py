@@ -16,8 +16,7 @@ class Sample(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Events/s between the first sample and the last, with µs of CPU per event; and events/s from the start of the process
-    to the last sample."""
+    """Events/s from the first sample to the last, with µs of CPU per event; events/s from process start to the last."""
 
     steady: float
     wall: float

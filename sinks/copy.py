@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -18,6 +19,17 @@ async def copy_rows(
     async with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
             await copy.write_row(row)
+
+
+@lru_cache(maxsize=4096)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def timestamp(ms: int) -> str:
+    """A Kafka timestamp as PostgreSQL reads it."""
+    second, rest = divmod(ms, 1000)
+    return f"{_second(second)}.{rest:03d}+00"
 
 
 def moment(ms: int) -> datetime:

@@ -8,9 +8,9 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from sinks.copy import copy_rows, moment
+from sinks.copy import copy_rows, moment, timestamp
 from sinks.database import sql
-from streams.positions import event_id
+from streams.positions import event_hex
 from streams.records import Configure, Event
 
 COLUMNS = (
@@ -29,10 +29,8 @@ class Arrival(NamedTuple):
     timestamp_ms: int
     record: Event | Configure
 
-    @property
-    def event_id(self) -> UUID:
-        assert isinstance(self.record, Event)
-        return event_id(self.anima, self.partition, self.offset, self.record.dedupe_key)
+    def event_hex(self, event: Event) -> str:
+        return event_hex(self.anima.bytes, self.partition, self.offset, event.dedupe_key)
 
 
 @dataclass
@@ -57,13 +55,13 @@ async def known(connection: psycopg.AsyncConnection[Any], animas: set[UUID]) -> 
     return {row["id"]: AnimaRow(**row, changed=False) for row in await cursor.fetchall()}
 
 
-async def repeated(connection: psycopg.AsyncConnection[Any], arrivals: list[Arrival]) -> set[UUID]:
-    """Ids of arrivals that are stored already; only a dedupe key can bring an id back."""
-    ids = [a.event_id for a in arrivals if isinstance(a.record, Event) and a.record.dedupe_key is not None]
+async def repeated(connection: psycopg.AsyncConnection[Any], arrivals: list[Arrival]) -> set[str]:
+    """Ids (hex) of arrivals that are stored already; only a dedupe key can bring an id back."""
+    ids = [a.event_hex(a.record) for a in arrivals if isinstance(a.record, Event) and a.record.dedupe_key is not None]
     if not ids:
         return set()
     cursor = await connection.execute(sql("events_existing"), [ids])
-    return {row["id"] for row in await cursor.fetchall()}
+    return {row["id"].hex for row in await cursor.fetchall()}
 
 
 def strangers(arrivals: list[Arrival], animas: dict[UUID, AnimaRow]) -> list[Arrival]:
@@ -77,21 +75,22 @@ def strangers(arrivals: list[Arrival], animas: dict[UUID, AnimaRow]) -> list[Arr
     return strange
 
 
-def apply(arrivals: list[Arrival], animas: dict[UUID, AnimaRow], stored: set[UUID]) -> list[tuple[Any, ...]]:
+def apply(arrivals: list[Arrival], animas: dict[UUID, AnimaRow], stored: set[str]) -> list[tuple[Any, ...]]:
     """The event rows to append, in log order; updates `animas` (registering new ones) and `stored` in place. Pure."""
     rows = []
     for arrival in arrivals:
-        anima = animas.get(arrival.anima) or _register(arrival)
-        animas[arrival.anima] = anima
-        if isinstance(arrival.record, Configure):
-            _configure(anima, arrival.record, moment(arrival.timestamp_ms))
+        record, anima = arrival.record, animas.get(arrival.anima)
+        if anima is None:
+            anima = animas[arrival.anima] = _register(arrival)
+        if isinstance(record, Configure):
+            _configure(anima, record, moment(arrival.timestamp_ms))
             continue
-        identity = arrival.event_id
-        if arrival.record.dedupe_key is not None:
+        identity = arrival.event_hex(record)
+        if record.dedupe_key is not None:
             if identity in stored:
                 continue
             stored.add(identity)
-        rows.append(_row(arrival, arrival.record, identity, anima.events))
+        rows.append(_row(arrival, record, identity, anima.events))
         anima.events += 1
         anima.changed = True
     return rows
@@ -113,10 +112,10 @@ def _configure(anima: AnimaRow, change: Configure, at: datetime) -> None:
     anima.updated_at, anima.changed = at, True
 
 
-def _row(arrival: Arrival, event: Event, identity: UUID, seq: int) -> tuple[Any, ...]:
-    recorded = moment(arrival.timestamp_ms).isoformat()
+def _row(arrival: Arrival, event: Event, identity: str, seq: int) -> tuple[Any, ...]:
+    recorded = timestamp(arrival.timestamp_ms)
     return (
-        identity.hex,
+        identity,
         arrival.anima.hex,
         seq,
         arrival.partition,

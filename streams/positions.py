@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 from uuid import UUID, uuid5
 
 KEY_CHARACTERS = 200
+_VARIANT = {f"{digit:x}": f"{digit & 0b11 | 0b1000:x}" for digit in range(16)}
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -65,7 +66,14 @@ def _derived(key: bytes) -> UUID:
 
 def event_id(anima: UUID, partition: int, offset: int, dedupe_key: str | None) -> UUID:
     """Derived from the dedupe key where there is one, so that whoever repeats an event names the same event."""
-    return uuid5(anima, f"dedupe/{dedupe_key}" if dedupe_key is not None else f"{partition}/{offset}")
+    return UUID(event_hex(anima.bytes, partition, offset, dedupe_key))
+
+
+def event_hex(anima: bytes, partition: int, offset: int, dedupe_key: str | None) -> str:
+    """The same id in 32 hex digits: a UUID version 5 (RFC 9562, 5.5), without the cost of the object."""
+    name = f"dedupe/{dedupe_key}" if dedupe_key is not None else f"{partition}/{offset}"
+    digest = hashlib.sha1(anima + name.encode(), usedforsecurity=False).hexdigest()
+    return f"{digest[:12]}5{digest[13:16]}{_VARIANT[digest[16]]}{digest[17:32]}"
 
 
 def window_id(anima: UUID, partition: int, first_offset: int, last_offset: int) -> UUID:

@@ -23,10 +23,10 @@ def _no_nul(text: str) -> str:
     return text
 
 
-def _not_blank(text: str) -> str:
+def _said(text: str) -> str:
     if not text or text.isspace():
         raise ValueError("is empty")
-    return text
+    return _no_nul(text)
 
 
 def _in_range(moment: datetime) -> datetime:
@@ -44,7 +44,8 @@ def _finite(value: Any) -> bool:
 
 
 Text = Annotated[str, AfterValidator(_no_nul)]
-Label = Annotated[Text, Field(min_length=1, max_length=200)]
+# Limits stand before the function, where pydantic checks them itself instead of calling Python for each.
+Label = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_nul)]
 Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=2**31)]
@@ -81,8 +82,8 @@ class Event(Record):
         description="message.in, message.out, tool.call, tool.result, system, or any dotted name.",
         examples=["message.in"],
     )
-    content: Annotated[Text, AfterValidator(_not_blank)] = Field(
-        max_length=CONTENT_CHARACTERS, examples=["The courier changed to Swift Parcel on Monday."]
+    content: Annotated[str, Field(max_length=CONTENT_CHARACTERS), AfterValidator(_said)] = Field(
+        examples=["The courier changed to Swift Parcel on Monday."]
     )
     role: Label | None = None
     author: Label | None = Field(None, examples=["Ines"])

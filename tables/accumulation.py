@@ -8,7 +8,6 @@ it. All times are milliseconds of log time (a partition's clock: the largest tim
 """
 
 from bisect import bisect_left
-from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 HOUR_MS = 3_600_000
@@ -44,8 +43,7 @@ class Fired(NamedTuple):
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Accumulation:
+class Accumulation(NamedTuple):
     """State of one anima. `weights` is None while the defaults apply; `absorbed` is the last offset taken in."""
 
     absorbed: int = -1
@@ -88,7 +86,7 @@ def expire(state: Accumulation, now: int, defaults: Rule) -> tuple[Accumulation,
         return state, None
     at = due(state.window, rule)
     at = now if at is None else at
-    return replace(state, window=None), Fired(state.window, at, score(state.window, rule, at), rule.threshold, "score")
+    return state._replace(window=None), Fired(state.window, at, score(state.window, rule, at), rule.threshold, "score")
 
 
 def absorb(
@@ -101,9 +99,14 @@ def absorb(
     """
     if offset <= state.absorbed:
         return state, ()
+    rule, window = state.rule(defaults), state.window
+    if window is not None:  # the common case first: the event joins a window that is not due, before or after it
+        joined = Window(window.first_offset, offset, window.events + 1, window.tokens + tokens, window.since)
+        if joined.tokens <= rule.window_tokens and score(joined, rule, now) < rule.threshold:
+            return Accumulation(offset, joined, state.weights), ()
     state, fired = expire(state, now, defaults)
     fires = [fired] if fired else []
-    rule, window = state.rule(defaults), state.window
+    window = state.window
     if window is not None and window.tokens + tokens > rule.window_tokens:
         fires.append(Fired(window, now, score(window, rule, now), rule.threshold, "window_tokens"))
         window = None
@@ -125,9 +128,9 @@ def configure(
     if offset <= state.absorbed:
         return state, ()
     state, before = expire(state, now, defaults)
-    state = replace(state, weights=weights, absorbed=offset)
+    state = state._replace(weights=weights, absorbed=offset)
     rule, after = state.rule(defaults), None
     if state.window is not None and (reached := score(state.window, rule, now)) >= rule.threshold:
         after = Fired(state.window, now, reached, rule.threshold, "score")
-        state = replace(state, window=None)
+        state = state._replace(window=None)
     return state, tuple(fired for fired in (before, after) if fired)

@@ -1,13 +1,12 @@
 """Kafka or Postgres away: 503 that says when to come back, and everything goes on by itself afterwards."""
 
 import asyncio
-import os
-import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import aiokafka.client
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -15,11 +14,11 @@ from pydantic import SecretStr
 import api.context
 import api.log
 import api.waiting
+import streams.lag
 from stack.embedded import Stack
 from tests.api.conftest import Anima, Serve, connected, eventually, on_stack
 from tests.api.proxies import Door, to_port, to_postgres
 from tests.conftest import free_port
-from tests.stack.conftest import process
 
 
 def refuses(answer: httpx.Response, name: str) -> bool:
@@ -55,31 +54,42 @@ async def test_an_api_that_starts_before_kafka(stack: Stack, serve: Serve, anima
 WEIGHTS = {"time_weight": 1, "event_weight": 1, "token_weight": 0, "threshold": 9}
 
 
-@contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
+@pytest.fixture
+async def broker(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
+    """An open door to the session's broker, which every Kafka client of this process goes through."""
+    door = to_port(stack.settings.kafka_port, free_port())
+    port = int(door.address.rsplit(":", 1)[1])
+    direct = aiokafka.client.create_conn
+
+    async def through_the_door(host: str, _: int, **options: Any) -> Any:
+        return await direct(host, port, **options)
+
+    monkeypatch.setattr(aiokafka.client, "create_conn", through_the_door)
+    await door.open()
+    yield door
+    await door.shut()
 
 
-async def test_a_broker_that_stops_answering(
-    stack: Stack, serve: Serve, anima: Anima, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", ["jam", "shut"])
+async def test_a_broker_that_goes_away(
+    stack: Stack, serve: Serve, broker: Door, anima: Anima, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(api.log, "ACKNOWLEDGE_S", 0.5)
     http = await connected(await serve(on_stack(stack)))
     event = anima.event("Said once.", dedupe_key="k")
-    broker = process(stack, "kafka").pid
-    assert broker is not None
-    with frozen(broker):
-        answer = await http.post("/events", json=event)
-        assert refuses(answer, "repeat it with the same dedupe_key")
-    monkeypatch.setattr(api.log, "ACKNOWLEDGE_S", 10.0)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(api.log, "ACKNOWLEDGE_S", 0.5)
+        hurried.setattr(streams.lag, "LIMIT_S", 0.5)
+        broker.jam() if how == "jam" else await broker.shut()
+        assert refuses(await http.post("/events", json=event), "repeat it with the same dedupe_key")
+        assert refuses(await http.get("/lag"), "Kafka")
+        assert await status(http) == (503, ["Kafka cannot be reached"])
+    await broker.open()
+    await connected(http)
     again = await http.post("/events", json=event)
     assert again.status_code in (200, 201)
     listed = (await http.get("/events", params={"anima_id": anima.id, "after": again.json()["position"]})).json()
     assert [one["content"] for one in listed] == ["Said once."]
+    assert (await http.get("/lag")).status_code == 200
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from streams.positions import anima_of
 from tables.accumulation import Accumulation, Window
 from tables.store import AccumulationTable
 
-PACE_S = 0.0005  # per record, so that faults hit batches under way
+PACE_S = 0.001  # per record, so that faults hit batches under way
 
 
 class Count:

@@ -137,22 +137,6 @@ async def test_an_idle_log_stays_as_it_is(world: World) -> None:
     assert worker.poll() is None
 
 
-async def test_a_restarted_worker_reads_what_there_is_before_it_ticks(world: World) -> None:
-    """The log already shows that the time has come: no tick is needed to show it again."""
-    start = int(time.time() * 1000) - 60_000
-    first = world.stage("score")
-    await send(world.settings, [Sent(b"wren", Configure(weights=SOON).value(), None, start)])
-    await send(world.settings, [Sent(b"wren", said(), None, start)] * 3)
-    await eventually(lambda: agrees_with(world, 1), 40, "the first window fires")
-    first.kill()
-    first.wait()
-    await send(world.settings, [Sent(b"wren", said(), None, start)] * 2)
-    await send(world.settings, [Sent(b"wren", Configure(name="Wren").value())])
-    world.stage("score")
-    await eventually(lambda: agrees_with(world, 2), 40, "the second window fires")
-    assert await ticks(world.settings) == 0
-
-
 async def agrees_with(world: World, count: int) -> bool:
     return len(await triggers(world.settings)) == count and await agrees(world.settings)
 

@@ -153,7 +153,8 @@ def test_timers_forget_what_no_longer_holds(put: list[tuple[Any, int]], now: int
 
 def test_the_clock_survives_a_crash_before_late_records() -> None:
     """Records that are late do not set the clock back, even where reading begins with them."""
-    log = [Entry(0, START + 5_000, None, Tick())] + [Entry(at, START, ANIMAS[0], event()) for at in (1, 2, 3)]
+    said = zip((1, 2, 3), (ANIMAS[0], ANIMAS[0], ANIMAS[1]), strict=True)
+    log = [Entry(0, START + 5_000, None, Tick()), *(Entry(at, START, anima, event()) for at, anima in said)]
     crashing = Crashing(Rule())
     for batch in (log[:1], log[1:3]):
         crashing.absorb(batch)
@@ -163,7 +164,7 @@ def test_the_clock_survives_a_crash_before_late_records() -> None:
     crashing.crash(set())
     crashing.absorb(log[1:])
     assert crashing.worker.states == whole(Rule(), log).states
-    pending = crashing.worker.load(ANIMAS[0]).window
+    pending = crashing.worker.load(ANIMAS[1]).window
     assert pending is not None
     assert pending.since == START + 5_000
 

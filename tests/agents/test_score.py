@@ -1,0 +1,149 @@
+"""The shell of `score` at its seams: what is awaited before what, on parts made by hand."""
+
+import asyncio
+import time
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from faust.types import TP
+
+from agents.score import Score
+from stack.settings import Settings
+from streams.decode import decode
+from streams.kafka import topics_of
+from tables.accumulation import Accumulation, Rule, Window
+from tables.fold import Timers
+from tables.store import Mark
+
+SETTINGS = Settings(_env_file=None)
+EVENTS = TP(topics_of(SETTINGS).events.name, 0)
+ANIMA = UUID(int=7)
+
+
+class Batch:
+    def __init__(self) -> None:
+        self.acknowledged = False
+        self.message = SimpleNamespace(tp=EVENTS, offset=4)
+        self.value = [SimpleNamespace(key=None, value=b"", partition=0, offset=4, timestamp=1)]
+
+    def ack(self) -> None:
+        self.acknowledged = True
+
+
+class Broker:
+    """Consumer and producer in one: remembers what was sent."""
+
+    def __init__(self, *, ended: bool = True) -> None:
+        self.ended = ended
+        self.sent: list[dict[str, Any]] = []
+
+    def assignment(self) -> set[TP]:
+        return {EVENTS}
+
+    def committed(self, _: TP) -> int:
+        return 0
+
+    async def at_end(self, _: TP, absorbed: int) -> bool:
+        return self.ended and absorbed == 4
+
+    async def send_and_wait(self, topic: str, value: bytes, **where: Any) -> None:
+        self.sent.append({"topic": topic, "value": value} | where)
+
+
+class Table:
+    def __init__(self, state: Accumulation | None = None) -> None:
+        self.state = state or Accumulation()
+        self.written: list[list[Mark]] = []
+
+    def load(self, _: UUID) -> Accumulation:
+        return self.state
+
+    def marks(self, _: int) -> list[Mark]:
+        return [Mark(4, 1)]
+
+    def write(self, _: int, __: Any, marks: list[Mark]) -> list[Any]:
+        self.written.append(marks)
+        return []
+
+
+def shell(broker: Broker, table: Table) -> Any:
+    """The stage without Faust and Kafka."""
+    made: Any = Score.__new__(Score)
+    made.app, made.producer = SimpleNamespace(consumer=broker), broker
+    made.settings, made.topics, made.table = SETTINGS, topics_of(SETTINGS), table
+    made.rule, made.decode = Rule(), partial(decode, partitions=8)
+    made.timers, made.marks, made.ticked = {0: Timers()}, {}, {}
+    made.assignment, made.acknowledging = 0, set()
+    return made
+
+
+async def test_a_batch_is_acknowledged_when_its_state_is_delivered() -> None:
+    batch, stage = Batch(), shell(Broker(), Table())
+    deliveries = [asyncio.get_running_loop().create_future() for _ in range(2)]
+    task = asyncio.ensure_future(stage._acknowledge(batch, deliveries, 0))
+    deliveries[0].set_result(None)
+    await asyncio.wait([task], timeout=0.01)
+    assert not batch.acknowledged
+    deliveries[1].set_result(None)
+    await task
+    assert batch.acknowledged
+
+
+async def test_after_a_revocation_nothing_is_acknowledged() -> None:
+    batch, stage = Batch(), shell(Broker(), Table())
+    await stage.revoked()
+    await stage._acknowledge(batch, [], 0)
+    assert not batch.acknowledged
+
+
+async def test_state_is_not_written_for_a_partition_that_moved_while_triggers_were_sent() -> None:
+    table = Table()
+    stage = shell(Broker(), table)
+    stage._send = lambda *_: stage.revoked()
+    await stage.absorb(Batch())
+    assert table.written == []
+    stage._send = lambda *_: asyncio.sleep(0)
+    await stage.absorb(Batch())
+    assert table.written == [[Mark(4, 1), Mark(5, 1)]]
+
+
+def pending(stage: Any) -> None:
+    """A window that was due an hour ago, by time alone."""
+    since = int(time.time() * 1000) - 11 * 3_600_000
+    stage.table.state = Accumulation(3, Window(3, 3, 1, 0, since))
+    stage.timers[0].put(ANIMA, stage._due(ANIMA))
+
+
+async def test_one_tick_shows_what_no_record_shows() -> None:
+    broker = Broker()
+    stage = shell(broker, Table())
+    pending(stage)
+    for _ in range(3):
+        await stage.tick()
+    [tick] = broker.sent
+    assert (tick["topic"], tick["partition"], tick["value"]) == (EVENTS.topic, 0, b'{"kind":"tick","schema_version":1}')
+
+
+async def test_no_tick_while_there_is_log_to_read() -> None:
+    broker = Broker(ended=False)
+    stage = shell(broker, Table())
+    pending(stage)
+    await stage.tick()
+    assert broker.sent == []
+    broker.ended = True
+    await stage.tick()
+    assert len(broker.sent) == 1
+
+
+async def test_a_tick_that_fails_is_tried_again() -> None:
+    """An exception that leaves a Faust timer ends the worker."""
+    broker = Broker()
+    stage = shell(broker, Table())
+    pending(stage)
+    sending, broker.send_and_wait = broker.send_and_wait, None  # type: ignore[method-assign,assignment]
+    await stage.tick()
+    broker.send_and_wait = sending  # type: ignore[method-assign]
+    await stage.tick()
+    assert len(broker.sent) == 1

@@ -1,0 +1,56 @@
+"""What our consumer knows of a partition; that it loses nothing is tested in tests/live."""
+
+from typing import Any
+
+import pytest
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from streams.lossless import BatchConsumer
+
+LOG = TP("log", 0)
+
+
+def consumer(monkeypatch: pytest.MonkeyPatch, end: int | None, position: int) -> Any:
+    async def at(*_: object) -> int:
+        return position
+
+    monkeypatch.setattr(BatchConsumer, "highwater", lambda *_: end)
+    monkeypatch.setattr(BatchConsumer, "position", at)
+    made: Any = BatchConsumer.__new__(BatchConsumer)
+    made.newest, made.durable = {}, {}
+    return made
+
+
+@pytest.mark.parametrize(
+    ("end", "position", "newest", "absorbed", "expected"),
+    [
+        (None, 0, None, 0, False),  # nothing fetched yet: nobody knows
+        (10, 10, 9, 10, True),
+        (10, 10, None, 10, True),  # a restart with nothing to read
+        (10, 9, 8, 9, False),  # one record is not fetched
+        (10, 10, 9, 5, False),  # fetched, not absorbed
+        (11, 11, 9, 10, True),  # offset 10 is a transaction's end
+        (0, 0, None, 0, True),
+    ],
+)
+async def test_the_end_of_the_log(
+    end: int | None, position: int, newest: int | None, absorbed: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = consumer(monkeypatch, end, position)
+    if newest is not None:
+        made.newest[LOG] = newest
+    assert await made.at_end(LOG, absorbed) is expected
+
+
+async def test_a_commit_that_failed_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, answers = consumer(monkeypatch, 10, 10), [True, False]
+
+    async def commit(*_: object) -> bool:
+        return answers.pop(0)
+
+    monkeypatch.setattr(driver.Consumer, "_commit", commit)
+    assert made.committed(LOG) == 0
+    assert await made._commit({LOG: 5})
+    assert not await made._commit({LOG: 9})
+    assert made.committed(LOG) == 5
