@@ -9,7 +9,7 @@ from pathlib import Path
 @cache
 def counter() -> Callable[[str], int]:
     """The counting function itself, for those who count a hundred thousand texts a second."""
-    # Only the extension is loaded: the package around it decodes the tables of every encoding, 60 MB that nobody here uses.
+    # Only the extension is loaded: the package around it decodes the tables of every encoding, 60 MB that nobody uses.
     package = find_spec("bpe_openai")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("bpe-openai is not installed; `make` installs it from requirements.lock")

@@ -21,17 +21,17 @@ async def copy_rows(
             await copy.write_row(row)
 
 
+def moment(ms: int) -> datetime:
+    """A Kafka timestamp as an aware datetime. Brokers take any number below now: before 1970 counts as 1970."""
+    return datetime.fromtimestamp(max(0, ms) / 1000, UTC)
+
+
 @lru_cache(maxsize=4096)
 def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def timestamp(ms: int) -> str:
-    """A Kafka timestamp as PostgreSQL reads it."""
-    second, rest = divmod(ms, 1000)
+    """The same moment as text that PostgreSQL reads."""
+    second, rest = divmod(max(0, ms), 1000)
     return f"{_second(second)}.{rest:03d}+00"
-
-
-def moment(ms: int) -> datetime:
-    """A Kafka timestamp as an aware datetime. Brokers take any number below now: before 1970 counts as 1970."""
-    return datetime.fromtimestamp(max(0, ms) / 1000, UTC)
