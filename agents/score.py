@@ -12,21 +12,23 @@ from uuid import UUID
 import faust
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from agents.tokens import counter
 from stack.settings import Settings
 from streams.app import faust_app, run_worker, wire
+from streams.batching import Row, send_rows
 from streams.decode import decode
 from streams.kafka import producer, topics_of
 from streams.positions import window_id
 from streams.records import SynthesisTrigger, Tick
 from tables.accumulation import Fired, Rule, due
-from tables.fold import Folded, Timers, fold
+from tables.fold import Timers, fold
 from tables.store import AccumulationTable, Mark
 
 log = structlog.get_logger()
+BATCHES = 32  # batches of the log in work at once
+BATCH_BYTES = 262_144  # of one Kafka batch of triggers or states
 
 
 def rule_of(settings: Settings) -> Rule:
@@ -54,6 +56,10 @@ def trigger(anima: UUID, partition: int, fired: Fired) -> SynthesisTrigger:
     )
 
 
+def _row(anima: UUID, partition: int, fired: Fired) -> Row:
+    return Row(str(anima).encode(), trigger(anima, partition, fired).value(), fired.at)
+
+
 def _moment(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
 
@@ -71,7 +77,8 @@ class Score:
         self.marks: dict[int, list[Mark]] = {}
         self.ticked: dict[int, int] = {}
         self.assignment = 0
-        self.acknowledging: set[asyncio.Task[None]] = set()
+        self.last: dict[int, asyncio.Task[None]] = {}  # by partition: its batches are absorbed one after the other
+        self.room = asyncio.Semaphore(BATCHES)
         self.table.table.on_recover(self.recovered)
         app.on_partitions_revoked.connect(self.revoked)
         app.on_before_shutdown.connect(self.stop)
@@ -95,19 +102,33 @@ class Score:
             await self.producer.stop()
 
     async def run(self, stream: Any) -> None:
-        self.producer = producer(self.settings)
+        self.producer = producer(self.settings, max_batch_size=BATCH_BYTES)
         await self.producer.start()
         async for batch in stream.noack().events():
-            try:
-                await self.absorb(batch)
-            except Exception:
-                # Faust would restart the agent, whose next acknowledgement would cover this batch too: end the process.
-                log.exception("batch not absorbed, stopping un-acknowledged", partition=batch.message.tp.partition)
-                os._exit(70)
+            await self.room.acquire()
+            partition = batch.message.tp.partition
+            task = asyncio.ensure_future(self._after(self.last.get(partition), batch, self.assignment))
+            self.last[partition] = task
+            task.add_done_callback(lambda _: self.room.release())
 
-    async def absorb(self, batch: Any) -> None:
+    async def _after(self, previous: "asyncio.Task[None] | None", batch: Any, assignment: int) -> None:
+        """While one partition's triggers are on their way, the others' batches are folded."""
+        if previous is not None:
+            await asyncio.wait([previous])
+        try:
+            await self.absorb(batch, assignment)
+        except Exception:
+            # Faust would restart the agent, whose next acknowledgement would cover this batch too: end the process.
+            log.exception("batch not absorbed, stopping un-acknowledged", partition=batch.message.tp.partition)
+            os._exit(70)
+
+    async def absorb(self, batch: Any, assignment: int) -> None:
+        """Nothing is sent, written or acknowledged for a partition that has moved since `assignment`: it may have
+        another owner by now, whose state must not be overwritten.
+        """
+        if assignment != self.assignment:
+            return
         tp: TP = batch.message.tp
-        assignment = self.assignment
         marks = self._marks(tp, batch.value[0].offset)
         folded = fold(
             batch.value,
@@ -118,15 +139,16 @@ class Score:
             self.decode,
             counter(),
         )
-        await self._send(tp.partition, folded)
+        triggers = [_row(anima, tp.partition, fired) for anima, fired in folded.fired]
+        await asyncio.gather(*await self._send(self.topics.triggers.name, tp.partition, triggers))
         if assignment != self.assignment:
-            return  # the partition may have another owner by now, whose state must not be overwritten
+            return
         marks = [*_keep(marks, self.app.consumer.committed(tp)), Mark(batch.message.offset + 1, folded.clock)]
         self.marks[tp.partition] = marks
-        deliveries = self.table.write(tp.partition, folded.states, marks)
-        task = asyncio.ensure_future(self._acknowledge(batch, deliveries, assignment))
-        self.acknowledging.add(task)
-        task.add_done_callback(self.acknowledging.discard)
+        states = self.table.write(tp.partition, folded.states, marks)
+        await asyncio.gather(*await self._send(self.topics.accumulation.name, tp.partition, states))
+        if assignment == self.assignment:
+            batch.ack()
 
     def _marks(self, tp: TP, offset: int) -> list[Mark]:
         """The clock's marks up to `offset`: after a redelivery those of later batches must not be believed."""
@@ -135,32 +157,9 @@ class Score:
             known = self.table.marks(tp.partition)
         return [mark for mark in known if mark.offset <= offset] or [Mark(0, 0)]
 
-    async def _send(self, partition: int, folded: Folded) -> None:
-        if not folded.fired:
-            return
+    async def _send(self, topic: str, partition: int, rows: list[Row]) -> "list[asyncio.Future[object]]":
         assert self.producer is not None
-        deliveries = []
-        builder = self.producer.create_batch()
-        for anima, fired in folded.fired:
-            record = trigger(anima, partition, fired)
-            row = {"key": str(anima).encode(), "value": record.value(), "timestamp": fired.at}
-            if builder.append(**row) is None:
-                deliveries.append(
-                    await self.producer.send_batch(builder, self.topics.triggers.name, partition=partition)
-                )
-                builder = self.producer.create_batch()
-                builder.append(**row)
-        deliveries.append(await self.producer.send_batch(builder, self.topics.triggers.name, partition=partition))
-        await asyncio.gather(*deliveries)
-
-    async def _acknowledge(self, batch: Any, deliveries: list[asyncio.Future[Any]], assignment: int) -> None:
-        try:
-            await asyncio.gather(*deliveries)
-        except KafkaError as error:
-            log.error("state not written, stopping", error=repr(error))
-            os._exit(70)
-        if assignment == self.assignment:
-            batch.ack()
+        return await send_rows(self.producer, topic, partition, rows)
 
     async def tick(self) -> None:
         """One tick if by now a window is due and no record has shown it; none while there is log left to read."""

@@ -7,6 +7,7 @@ import faust
 from faust.auth import SASLCredentials, SSLCredentials
 
 from stack.settings import SecurityProtocol, Settings
+from streams.collector import spare_collector
 from streams.kafka import bootstrap, tls, topics_of
 from streams.lossless import Batch, BatchTransport
 from streams.topics import Topic
@@ -50,6 +51,7 @@ def wire(app: faust.App, topic: Topic, name: str, function: Callable[[Any], Awai
 
 def run_worker(app: faust.App, settings: Settings) -> None:
     """Until SIGTERM or SIGINT."""
+    spare_collector()
     faust.Worker(app, loglevel=settings.log_level, quiet=True).execute_from_commandline()
 
 

@@ -15,6 +15,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from stack.settings import Settings
+from streams.collector import spare_collector
 from streams.kafka import connection, topics_of
 
 log = structlog.get_logger()
@@ -150,6 +151,7 @@ class _Resume(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
     """Run a stage's coroutine on uvloop until it returns."""
+    spare_collector()
     import uvloop
 
     uvloop.run(main)

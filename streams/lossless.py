@@ -103,6 +103,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
             self.durable.update(offsets)
         return done
 
+    async def seek_wait(self, partitions: Any) -> None:
+        # Recovery rewinds the changelogs. A fetch still in flight from before the flow was stopped asks for whatever is
+        # active when it returns: it would take their first records along, to be dropped as stale, and recovery would
+        # wait for them for ever or, worse, end without them.
+        await self.idle.wait()
+        await super().seek_wait(partitions)
+
     async def perform_seek(self) -> None:
         self.stop_flow()  # the recovery calls resume_flow() right after this returns
         await self.idle.wait()

@@ -1,6 +1,5 @@
 """The Faust table `accumulation`: per-anima state and per-partition clock, on a changelog whose delivery is awaited."""
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -8,6 +7,7 @@ from uuid import UUID
 import faust
 import orjson
 
+from streams.batching import Row
 from tables.accumulation import Accumulation, Window
 
 
@@ -19,16 +19,14 @@ class Mark(NamedTuple):
 
 
 class _Changelogged(faust.Table):  # type: ignore[misc]  # Faust has no types
-    """Keeps the delivery of the writes, so that a batch is acknowledged only when its state is on the changelog."""
+    """Collects the changelog's rows instead of sending each: who writes states sends them together, and awaits them."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.deliveries: list[asyncio.Future[Any]] = []
+        self.rows: list[Row] = []
 
-    def send_changelog(self, *args: Any, **kwargs: Any) -> Any:
-        delivery = super().send_changelog(*args, **kwargs)
-        self.deliveries.append(delivery)
-        return delivery
+    def on_key_set(self, key: bytes, value: bytes) -> None:
+        self.rows.append(Row(key, value))
 
 
 class AccumulationTable:
@@ -54,14 +52,14 @@ class AccumulationTable:
                 if state.window is not None:
                     yield partition, UUID(bytes=bytes(key)), state
 
-    def write(self, partition: int, states: dict[UUID, Accumulation], marks: list[Mark]) -> list[asyncio.Future[Any]]:
-        """Each touched state once; returns the deliveries to await before the batch is acknowledged."""
-        deliveries: list[asyncio.Future[Any]] = []
-        self.table.deliveries = deliveries
+    def write(self, partition: int, states: dict[UUID, Accumulation], marks: list[Mark]) -> list[Row]:
+        """Each touched state once; returns the changelog's rows, to be delivered before the batch is acknowledged."""
+        rows: list[Row] = []
+        self.table.rows = rows
         for anima, state in states.items():
             self.table[anima.bytes] = _encode(partition, state)
         self.table[_clock_key(partition)] = orjson.dumps([tuple(mark) for mark in marks])
-        return deliveries
+        return rows
 
 
 def _clock_key(partition: int) -> bytes:

@@ -15,7 +15,7 @@ class Workers:
     """Two workers of one stage. A worker that ended by itself is started again, as the process manager does."""
 
     def __init__(self, start: Callable[[str], "subprocess.Popen[bytes]"], seed: int = 1) -> None:
-        self.start, self.random, self.faults = start, random.Random(seed), 0
+        self.start, self.random = start, random.Random(seed)
         self.processes = {name: start(name) for name in ("a", "b")}
 
     @classmethod
@@ -23,7 +23,6 @@ class Workers:
         return cls(lambda name: world.stage(stage, name))
 
     def kill(self, name: str) -> None:
-        self.faults += 1
         self.processes[name].kill()
         self.processes[name].wait()
 
@@ -32,19 +31,16 @@ class Workers:
             if process.poll() is not None:
                 self.processes[name] = self.start(name)
 
-    async def killed_for(self, seconds: float) -> None:
+    async def killed(self, times: int) -> None:
         """Kills one of them every few seconds: mostly it returns at once, once it stays away beyond the session."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
         absences = [0.3, SESSION_S + 2, 0.0, 0.3, 0.0]
-        while loop.time() < end:
+        for number in range(times):
             await asyncio.sleep(self.random.uniform(1.5, 3.5))
             self.kill(self.random.choice("ab"))
-            await asyncio.sleep(absences[(self.faults - 1) % len(absences)])
+            await asyncio.sleep(absences[number % len(absences)])
             self.revive()
 
     async def frozen(self, name: str, seconds: float) -> None:
-        self.faults += 1
         self.processes[name].send_signal(signal.SIGSTOP)
         await asyncio.sleep(seconds)
         self.processes[name].send_signal(signal.SIGCONT)

@@ -62,12 +62,11 @@ async def test_a_sink_that_was_frozen_and_wakes_up_late_writes_nothing_twice(wor
 
 async def test_sinks_that_are_killed_write_each_event_once(world: World, rows: Pool) -> None:
     sinks = Workers.of(world, "sink")
-    killing = asyncio.ensure_future(sinks.killed_for(10))
+    killing = asyncio.ensure_future(sinks.killed(3))
     count = 0
     while not killing.done():
         await say(world, count, 500)
         count += 500
     await killing
     await sinks.watched(lambda: reached(rows, world), 30, "all is written")
-    assert sinks.faults >= 2
     await check(rows, world)

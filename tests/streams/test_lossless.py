@@ -1,5 +1,6 @@
 """What our consumer knows of a partition; that it loses nothing is tested in tests/live."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -41,6 +42,24 @@ async def test_the_end_of_the_log(
     if newest is not None:
         made.newest[LOG] = newest
     assert await made.at_end(LOG, absorbed) is expected
+
+
+async def test_no_fetch_is_in_flight_across_a_seek(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of a stale fetch are dropped: none may come from behind the seek."""
+    sought: list[Any] = []
+
+    async def seek(_: object, partitions: Any) -> None:
+        sought.append(partitions)
+
+    monkeypatch.setattr(driver.Consumer, "seek_wait", seek)
+    made = consumer(monkeypatch, 10, 10)
+    made.idle = asyncio.Event()
+    seeking = asyncio.ensure_future(made.seek_wait({LOG: 3}))
+    await asyncio.wait([seeking], timeout=0.01)
+    assert sought == []
+    made.idle.set()
+    await seeking
+    assert sought == [{LOG: 3}]
 
 
 async def test_a_commit_that_failed_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
