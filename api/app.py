@@ -54,7 +54,7 @@ def _operation(route: APIRoute) -> str:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     rows = pool(settings, size=8)
-    reading = pool(settings, size=8, configure=_snapshots)
+    reading = pool(settings, size=8, configure=_snapshots, checked=False)
     await rows.open()
     await reading.open()
     log = Log(settings)
@@ -76,8 +76,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _snapshots(connection: psycopg.AsyncConnection[Any]) -> None:
     """Packs are compiled from one snapshot, by plans that do not change with what was asked before."""
     await register_vector_async(connection)
-    # A generic plan does not know how large this anima is, and joins all rows (0007 in docs/decisions).
-    await connection.execute("SET plan_cache_mode = force_custom_plan")
+    # Each statement reads a range of one index, however large the anima: planned once, never as a scan of all animas.
+    for setting in ("plan_cache_mode = force_generic_plan", "enable_seqscan = off", "enable_bitmapscan = off"):
+        await connection.execute(f"SET {setting}".encode())
     await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
     await connection.set_read_only(True)
     connection.prepare_threshold = 1

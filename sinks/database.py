@@ -30,8 +30,17 @@ def dsn(settings: Settings) -> str:
     return embedded_dsn(settings)
 
 
-def pool(settings: Settings, size: int = 4, configure: Callable[[Any], Awaitable[None]] | None = None) -> Pool:
-    """A pool, not opened yet; `configure` is run on each new connection. What Postgres closed is replaced by itself."""
+def pool(
+    settings: Settings,
+    size: int = 4,
+    configure: Callable[[Any], Awaitable[None]] | None = None,
+    *,
+    checked: bool = True,
+) -> Pool:
+    """A pool, not opened yet; `configure` is run on each new connection. What Postgres closed is replaced by itself.
+
+    Unless `checked`, which costs a round trip at each use, the first user of a closed connection meets its error.
+    """
     options: dict[str, Any] = {"autocommit": True, "row_factory": dict_row, "application_name": "elephantasm"}
     try:
         psycopg.conninfo.conninfo_to_dict(dsn(settings))
@@ -44,6 +53,6 @@ def pool(settings: Settings, size: int = 4, configure: Callable[[Any], Awaitable
         max_size=size,
         open=False,
         timeout=5,
-        check=AsyncConnectionPool.check_connection,
+        check=AsyncConnectionPool.check_connection if checked else None,
         configure=configure,
     )

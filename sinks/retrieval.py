@@ -42,10 +42,10 @@ def statement(dimensions: int) -> composed.Composed:
 def parameters(
     anima: Any, layer: int, generation: int, model: int | None, vector: HalfVector | None, terms: Sequence[int]
 ) -> dict[str, Any]:
+    """Without a vector no model matches, and no vector is read."""
     buckets = sorted({term % BUCKETS for term in terms})
-    return {
-        "anima": anima, "layer": layer, "generation": generation, "model": model, "vector": vector, "buckets": buckets
-    }  # fmt: skip
+    known = {"anima": anima, "layer": layer, "generation": generation, "buckets": buckets}
+    return known | {"vector": vector, "model": None if vector is None else model}
 
 
 async def fetch(
@@ -111,13 +111,13 @@ def _column(row: dict[str, Any], name: str) -> Int32:
     """The chunks' little-endian column, then the recent documents' big-endian one."""
     chunks = np.frombuffer(row[name] or b"", "<i4")
     recent = np.frombuffer(row[f"recent_{name}"] or b"", ">i4")
-    return np.concatenate((chunks, recent)).astype(np.int32)
+    return np.concatenate((chunks, recent), dtype=np.int32)
 
 
 def _similarity(row: dict[str, Any], items: int) -> NDArray[np.float32]:
     """NaN where there is no vector yet; vectors are written in the order of seq, so they form one run."""
     similarity = np.full(items, np.nan, np.float32)
-    known = np.frombuffer(row["similarity"] or b"", ">f4")
+    known = -np.frombuffer(row["dissimilarity"] or b"", ">f4")
     first = row["similarity_first"]
     similarity[first : first + len(known)] = known[: max(0, items - first)]
     return similarity

@@ -40,9 +40,9 @@ class Settling:
 
     async def wait(self, position: Position, limit_s: float) -> None:
         """Until every stage has dealt with everything up to `position`. Raises NotSettled after `limit_s` seconds."""
-        await self._connect()
         try:
             async with asyncio.timeout(limit_s):
+                await self._connect()
                 await self._walk(position)
         except TimeoutError:
             raise NotSettled(f"not settled up to {position} within {limit_s:g} s; ask again") from None

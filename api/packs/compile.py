@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from agents.tokens import count_tokens
-from api.packs.render import CONTEXT, MEMORIES, SESSION, Line, ago, day_heading, section
+from api.packs.render import CONTEXT, MEMORIES, SESSION, Line, ago, heading_tokens, section
 
 PENDING_SHARE, SESSION_SHARE = 0.15, 0.25
 SUMMARY_SHARE = 0.05  # of the long-term part: summaries point, the events behind them are the evidence
@@ -48,7 +48,7 @@ class _Part:
     def price(self, line: Line) -> int:
         price = line.tokens
         if line.day not in self.days:
-            price += count_tokens(day_heading(line.day) + "\n")
+            price += heading_tokens(line.day)
         return price if self.lines else price + count_tokens(self.heading + "\n")
 
     def fill(self, candidates: Iterable[Line], budget: int, most: int | None = None) -> int:

@@ -60,7 +60,8 @@ class Found:
 async def gather(connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, asked: Asked) -> View:
     """Three short round trips: who speaks (the question is embedded without names), what ranking needs, the rows.
 
-    `connection` is in pipeline mode, within a transaction that shows one snapshot.
+    `connection` is in a transaction that shows one snapshot. Not in pipeline mode: psycopg runs that in Python, which
+    costs more than the round trips over a socket.
     """
     return await _rows(connection, await _find(connection, model, asked))
 

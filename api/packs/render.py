@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
@@ -46,6 +47,9 @@ def _flat(text: str) -> str:
     return " ".join(text.split())
 
 
+@lru_cache(
+    maxsize=16_384
+)  # an anima's packs draw the same lines again and again; counting is a seventh of a pack's work
 def shortened(markdown: str, budget: int) -> tuple[str, int]:
     """The line, cut with an ellipsis if it would take more than its share of the budget; and its tokens."""
     limit = max(60, budget // LONGEST_SHARE)
@@ -63,6 +67,11 @@ def shortened(markdown: str, budget: int) -> tuple[str, int]:
 
 def day_heading(day: date) -> str:
     return f"### {day.day} {day:%B %Y}"
+
+
+@lru_cache(maxsize=8192)
+def heading_tokens(day: date) -> int:
+    return count_tokens(day_heading(day) + "\n")
 
 
 def ago(then: datetime, now: datetime) -> str:

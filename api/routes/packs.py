@@ -12,10 +12,11 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
 from agents.embeddings.model import EmbeddingModel
-from api.context import Ctx, Home
+from api.context import POSTGRES_S, Ctx, Home
+from api.deadline import within
 from api.documentation import documented
 from api.errors import Problem
-from api.packs.compile import Compiled, compile_pack
+from api.packs.compile import Compiled, View, compile_pack
 from api.packs.gather import Asked, gather
 from api.packs.request import Pack, PackRequest, PresetName
 from api.paging import Limit, Offset
@@ -80,10 +81,14 @@ async def _compile(ctx: Ctx, home: Home, request: PackRequest) -> dict[str, Any]
         request, request.resolved(), now, ctx.settings.generation, ctx.resources.topics, await ctx.model_number()
     )
     preset = asked.preset
-    async with ctx.resources.reading.connection() as connection, connection.pipeline(), connection.transaction():
-        view = await gather(connection, ctx.resources.model, asked)
+    view = await within(POSTGRES_S, _view(ctx, asked), "Postgres did not answer")
     compiled = compile_pack(view, preset.max_tokens, now, session=preset.session, long_term=preset.long_term)
     return _pack(asked, ctx.resources.model, compiled)
+
+
+async def _view(ctx: Ctx, asked: Asked) -> View:
+    async with ctx.resources.reading.connection() as connection, connection.transaction():
+        return await gather(connection, ctx.resources.model, asked)
 
 
 def _pack(asked: Asked, model: EmbeddingModel, compiled: Compiled) -> dict[str, Any]:

@@ -4,11 +4,11 @@ WITH tail AS (
     SELECT coalesce(max(chunk) + 1, 0) * 1024 AS first FROM chunks
     WHERE anima_id = %(anima)s AND layer = %(layer)s AND generation = %(generation)s
 ), nearest AS (
-    SELECT string_agg(float4send((-(v <#> %(vector)s::{halfvec}))::real), ''::bytea ORDER BY seq) AS similarity,
+    -- The operator gives the negative inner product. The question's vector is converted once, not for every row.
+    SELECT string_agg(float4send((v <#> (SELECT %(vector)s::{halfvec}))::real), ''::bytea ORDER BY seq) AS dissimilarity,
            coalesce(min(seq), 0) AS similarity_first
     FROM {vectors}
-    WHERE %(vector)s::{halfvec} IS NOT NULL
-      AND anima_id = %(anima)s AND layer = %(layer)s AND generation = %(generation)s AND model = %(model)s
+    WHERE anima_id = %(anima)s AND layer = %(layer)s AND generation = %(generation)s AND model = %(model)s
 ), packed AS (
     SELECT string_agg(lengths, ''::bytea ORDER BY chunk) AS lengths,
            string_agg(sessions, ''::bytea ORDER BY chunk) AS sessions,
