@@ -53,6 +53,7 @@ class Found:
     events: Ranking
     lengths: np.ndarray[Any, Any]  # of the events, in indexed words
     memories: Ranking
+    similarity: np.ndarray[Any, Any]  # cosine of each memory with the question; NaN where there is no vector yet
     standing: Standing
     last_event: int  # seq of the newest event; -1 for none
 
@@ -80,8 +81,9 @@ async def _find(connection: psycopg.AsyncConnection[Any], model: EmbeddingModel,
     events, memories = retrieval.prefix(events, overview["known_events"]), retrieval.prefix(memories, len(columns))
     named = _named(question, overview, asked.now)
     return Found(
-        asked, overview, _rank(events, named), events.lengths, _rank(memories, named), columns, len(events) - 1
-    )
+        asked, overview, _rank(events, named), events.lengths, _rank(memories, named), memories.similarity, columns,
+        len(events) - 1,
+    )  # fmt: skip
 
 
 async def _vector(model: EmbeddingModel, question: str, names: Sequence[str]) -> HalfVector:
@@ -98,16 +100,16 @@ async def _layers(
     anima, statement = asked.request.anima_id, retrieval.statement(model.dimensions)
     generations = {Layer.event: 0, Layer.memory: asked.generation}
     known = {"anima": anima, "generation": asked.generation, "known_at": asked.known_at}
-    of_layers = [
-        await connection.execute(
+    events, memories = [
+        await retrieval.fetch(
+            connection,
             statement,
             retrieval.parameters(anima, layer, generation, asked.model_number, vector, words),
-            binary=True,
+            words,
         )
         for layer, generation in generations.items()
     ]
     of_memories = await connection.execute(sql("memories_columns"), known, binary=True)
-    events, memories = [retrieval.unpack(await _one(cursor), words) for cursor in of_layers]
     return events, memories, standing(await _one(of_memories))
 
 
@@ -181,7 +183,7 @@ def _memory_choice(found: Found) -> tuple[list[int], list[int], dict[str, np.nda
     by_recency = sorted(np.flatnonzero(in_session), key=lambda seq: (-memories.ended_at[seq], seq))
     eligible = memories.current & ~in_session
     if relevance is not None and asked.request.min_similarity > 0:
-        eligible &= relevance.components["similarity"] >= 0
+        eligible &= ~(found.similarity < asked.request.min_similarity)
     order = np.argsort(-np.where(eligible, parts["total"], -np.inf), kind="stable")
     long_term = [int(seq) for seq in order[: asked.preset.long_term] if eligible[seq]]
     return [int(seq) for seq in by_recency[: asked.preset.session]], long_term, parts
