@@ -28,6 +28,8 @@ class Program:
     listens: str | None = None
     """host:port of a socket that the process manager opens, so that copies share it and a restart refuses nobody."""
     copies: int = 1
+    worker: str | None = None
+    """How each copy of a stage is named, before its number."""
 
     @property
     def is_server(self) -> bool:
@@ -42,7 +44,10 @@ def programs(settings: Settings, directory: DataDirectory) -> list[Program]:
         found.append(_postgres(directory))
     if not settings.kafka:
         found.append(_kafka(directory))
-    found += [Program(stage, "stages", (*here, "stage", stage)) for stage in STAGES]
+    found += [
+        Program(stage, "stages", (*here, "stage", stage), copies=settings.stage_processes, worker=settings.worker)
+        for stage in STAGES
+    ]
     listens = f"{settings.api_host}:{settings.api_port}"
     found.append(Program("api", "api", (*here, "api", "--fd", "0"), listens=listens, copies=settings.api_processes))
     return found

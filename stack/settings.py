@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
     api_port: Port = Field(8000, description="Port that the API listens on.")
     api_processes: int = Field(2, ge=1, le=64, description="Processes that serve the API on that port.")
+    stage_processes: int = Field(
+        1, ge=1, le=64, description="Processes of each stage on the embedded stack; more than partitions are idle."
+    )
 
     # how to reach an existing Kafka
     kafka_security_protocol: SecurityProtocol = Field(SecurityProtocol.plaintext, description="As in Kafka's clients.")

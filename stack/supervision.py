@@ -193,6 +193,8 @@ def _program(program: Program, directory: DataDirectory) -> str:
         # supervisord expands this one twice.
         logs=_escaped(_escaped(directory.logs)),
     )
+    if program.worker and program.copies > 1:
+        text += f"environment=ELEPHANTASM_WORKER={program.worker}-%(process_num)d\n"
     if program.user:
         text += f"user={program.user}\n"
     if program.listens:

@@ -1,0 +1,69 @@
+"""Faults of processes: killed, stopped in mid-work, frozen beyond their session, joined and left by others."""
+
+import asyncio
+import signal
+
+from tests.faults.kinds import fault
+from tests.faults.scene import SESSION_S, Scene, frozen, hit
+
+STAGES = ("score", "sink", "index", "embed", "synthesize")
+
+
+def _kill(name: str) -> None:
+    @fault("kills", f"SIGKILL one {name}")
+    async def kill(scene: Scene) -> None:
+        hit(scene.one_of(name).pid, signal.SIGKILL)
+
+
+for _name in (*STAGES, "api"):
+    _kill(_name)
+
+
+@fault("kills", "SIGKILL both workers of a stage")
+async def kill_both(scene: Scene) -> None:
+    for process in scene.processes(scene.dice.choice(STAGES)):
+        hit(process.pid, signal.SIGKILL)
+
+
+@fault("kills", "SIGKILL several stages at once")
+async def kill_several(scene: Scene) -> None:
+    for process in scene.processes(*scene.dice.sample(STAGES, 3)):
+        hit(process.pid, signal.SIGKILL)
+
+
+@fault("kills", "SIGTERM in mid-work")
+async def terminate(scene: Scene) -> None:
+    hit(scene.one_of(*STAGES, "api").pid, signal.SIGTERM)
+
+
+def _freeze(name: str) -> None:
+    @fault("zombies", f"SIGSTOP one {name}, SIGCONT after its session")
+    async def freeze(scene: Scene) -> None:
+        pid = scene.one_of(name).pid
+        assert pid is not None
+        await frozen([pid], SESSION_S * scene.dice.uniform(1.5, 3))
+
+
+for _name in ("score", "synthesize", "sink"):
+    _freeze(_name)
+
+
+@fault("workers", "a third worker joins and leaves")
+async def join_and_leave(scene: Scene) -> None:
+    pid = scene.stage(scene.dice.choice(STAGES), "guest")
+    await asyncio.sleep(scene.dice.uniform(4, 8))
+    await asyncio.to_thread(scene.dismiss, pid)
+
+
+@fault("workers", "a third worker joins and is killed")
+async def join_and_die(scene: Scene) -> None:
+    pid = scene.stage(scene.dice.choice(STAGES), "guest")
+    await asyncio.sleep(scene.dice.uniform(4, 8))
+    await asyncio.to_thread(scene.dismiss, pid, signal.SIGKILL)
+
+
+@fault("workers", "rolling restart of a stage")
+async def rolling_restart(scene: Scene) -> None:
+    for process in scene.processes(scene.dice.choice(STAGES)):
+        hit(process.pid, signal.SIGTERM)
+        await asyncio.sleep(3)

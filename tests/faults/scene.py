@@ -1,0 +1,130 @@
+"""The stack under test, its processes, and the model provider that it calls."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from pydantic import SecretStr
+
+from stack.embedded import Stack
+from stack.environment import variables
+from stack.settings import EmbeddingProvider, LLMProvider, Settings
+from stack.supervision import NotRunningError, Running
+from tests.conftest import free_port
+from tests.faults.provider import Provider, providing
+
+SESSION_S = 8.0  # after so long Kafka gives a silent worker's partitions to another
+
+
+@dataclass
+class Scene:
+    """`dice` is drawn from by the fault at hand; `workers` are stages started beside those of the process manager."""
+
+    stack: Stack
+    provider: Provider
+    dice: random.Random
+    workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        return self.stack.settings
+
+    def processes(self, *names: str) -> list[Running]:
+        """The running processes of these programs: stages, `api`, `kafka`, `postgres`."""
+        try:
+            found = self.stack.supervisor.processes()
+        except NotRunningError:
+            return []
+        return [one for one in found if one.pid and one.name.partition("-")[0] in names]
+
+    def one_of(self, *names: str) -> Running:
+        return self.dice.choice(self.processes(*names))
+
+    def stage(self, name: str, worker: str, *, module: tuple[str, ...] = ("stack.cli", "stage")) -> int:
+        """Start one more worker of a stage, not watched by the process manager; returns its pid."""
+        settings = self.settings.model_copy(update={"worker": worker})
+        settings.__pydantic_fields_set__.add("worker")
+        log_path = self.stack.directory.logs / f"{name}-{worker}.log"
+        with log_path.open("ab") as log:
+            command = [sys.executable, "-m", *module, name]
+            process = subprocess.Popen(command, env=os.environ | variables(settings), stdout=log, stderr=log)
+        self.workers.append(process)
+        return process.pid
+
+    def dismiss(self, pid: int, how: signal.Signals = signal.SIGTERM) -> None:
+        """End a worker that `stage` has started, and wait for it."""
+        for process in [one for one in self.workers if one.pid == pid]:
+            process.send_signal(how)
+            process.wait(30)
+            self.workers.remove(process)
+
+
+def hit(pid: int | None, how: signal.Signals) -> None:
+    """A process that is gone needs no harm."""
+    with suppress(ProcessLookupError):
+        if pid:
+            os.kill(pid, how)
+
+
+async def frozen(pids: list[int], seconds: float) -> None:
+    """SIGSTOP, and SIGCONT after so long. Their children stay as they are."""
+    for pid in pids:
+        hit(pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        for pid in pids:
+            hit(pid, signal.SIGCONT)
+
+
+def kill_tree(pid: int) -> None:
+    """SIGKILL for a process and its children."""
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        for process in [parent, *parent.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def settings_for(folder: Path, provider: Provider, processes: int) -> Settings:
+    return Settings(
+        _env_file=None,
+        data_dir=folder,
+        kafka_port=free_port(),
+        kafka_controller_port=free_port(),
+        api_port=free_port(),
+        api_processes=processes,
+        stage_processes=processes,
+        llm_provider=LLMProvider.openai,
+        llm_model="scripted",
+        llm_base_url=provider.url,
+        llm_timeout_s=4.0,
+        openai_api_key=SecretStr("none"),
+        embedding_provider=EmbeddingProvider.openai,
+        settled_timeout_s=120.0,
+        log_level="info",
+    )
+
+
+@asynccontextmanager
+async def scene(folder: Path, dice: random.Random) -> AsyncIterator[Scene]:
+    """The embedded stack with two processes of everything, and the provider; all of it ends with the block."""
+    async with providing() as provider:
+        stack = Stack(settings_for(folder, provider, 2))
+        await asyncio.to_thread(stack.start)
+        here = Scene(stack, provider, dice)
+        try:
+            yield here
+        finally:
+            for process in here.workers:
+                process.kill()
+                process.wait()
+            await asyncio.to_thread(stack.stop)
