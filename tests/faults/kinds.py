@@ -1,4 +1,4 @@
-"""Every kind of fault, by class. A kind is a coroutine that does its harm to the scene and returns when that is over."""
+"""Every kind of fault, by class: a coroutine that does its harm to the scene and returns when that is over."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
