@@ -17,6 +17,9 @@ from typing import Any
 from aiohttp import web
 
 DIMENSIONS, VECTORS = 1536, 500
+PATIENCE = 2
+# Prompt tokens of a reply that can be used; one that cannot costs 1. So the ledger's sum tells how many were bought.
+VALID_TOKENS = 1_000
 
 Answer = Callable[["Provider", web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
 
@@ -28,6 +31,7 @@ class Billed:
     key: str
     received_at: float
     answered_at: float | None = None
+    over: bool = False
 
 
 @dataclass
@@ -44,18 +48,21 @@ class Provider:
     account: list[Billed] = field(default_factory=list)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def in_flight(self) -> int:
+        """Requests for a completion that are being answered now."""
+        return sum(not one.over for one in self.account)
+
     async def chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         billed = Billed(key(body), time.time())
         self.account.append(billed)
-        if (harm := self._harm("chat", billed.key)) is not None:
-            return await harm(self, request, body)
-        await asyncio.sleep(self.delay_s)
-        response = web.json_response(completion(written(body)))
-        await response.prepare(request)
-        await response.write_eof()
-        billed.answered_at = time.time()
-        return response
+        try:
+            if (harm := self._harm("chat", billed.key)) is not None:
+                return await harm(self, request, body)
+            await asyncio.sleep(self.delay_s)
+            return await sold(request, billed, written(body))
+        finally:
+            billed.over = True
 
     async def embeddings(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -70,7 +77,13 @@ class Provider:
         return self.harm[endpoint].popleft()
 
 
-PATIENCE = 2
+async def sold(request: web.Request, billed: Billed, text: str) -> web.StreamResponse:
+    """A reply that can be used, and is billed once it has been sent."""
+    response = web.json_response(completion(text))
+    await response.prepare(request)
+    await response.write_eof()
+    billed.answered_at = time.time()
+    return response
 
 
 def key(body: dict[str, Any]) -> str:
@@ -96,12 +109,12 @@ def written(body: dict[str, Any]) -> str:
     return json.dumps(memory)
 
 
-def completion(text: str, stop: str = "stop") -> dict[str, Any]:
-    """A reply of the Chat Completions API."""
+def completion(text: str, tokens: int = VALID_TOKENS) -> dict[str, Any]:
+    """A reply of the Chat Completions API, for so many prompt tokens."""
     message = {"role": "assistant", "content": text, "refusal": None}
-    choice = {"index": 0, "finish_reason": stop, "message": message, "logprobs": None}
+    choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": None}
     body = {"id": "c1", "object": "chat.completion", "created": 1, "model": "scripted", "choices": [choice]}
-    return body | {"usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}}
+    return body | {"usage": {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens}}
 
 
 def _vectors() -> list[str]:

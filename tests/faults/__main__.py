@@ -1,0 +1,122 @@
+"""`make faults`: breaks a running stack in every way, again and again, and counts what is lost, doubled or paid twice."""
+
+import asyncio
+import logging
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks.machine import machine
+from streams.kafka import topics_of
+from tests.faults import processes, servers  # noqa: F401  they declare kinds of faults
+from tests.faults.expected import derive
+from tests.faults.invariants import paid_twice, violations
+from tests.faults.kinds import CLASSES, KINDS, Kind
+from tests.faults.load import Load
+from tests.faults.probe import NotRecovered, recovered, settled
+from tests.faults.report import Injected, Outcome, show, write
+from tests.faults.rows import stored
+from tests.faults.scene import Scene, scene
+from tests.faults.schedule import schedule
+from tests.faults.undisturbed import differences
+from tests.faults.violation import Violation
+from tests.live.log import read
+
+progress = Console(stderr=True, highlight=False)
+started = time.monotonic()
+
+
+def say(text: str) -> None:
+    progress.print(f"{time.monotonic() - started:6.0f} s  {text}", markup=False, soft_wrap=True)
+
+
+def main(
+    faults: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    seed: Annotated[int, typer.Option(help="Decides what is sent and what is broken.")] = 1,
+    rate: Annotated[float, typer.Option(min=1, help="Records a second while things break.")] = 60.0,
+    only: Annotated[
+        str | None, typer.Option(help=f"One class of {', '.join(CLASSES)}, or part of a kind's name.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory for the table.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave logs and rows where they are.")] = False,
+) -> None:
+    """Break a stack of its own, in a temporary directory (TMPDIR says where). Exit code 1 if anything was lost."""
+    for name in [name for name in os.environ if name.startswith("ELEPHANTASM_")]:
+        del os.environ[name]
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    kinds = [kind for kind in KINDS if only is None or only == kind.of or only in kind.name]
+    if not kinds:
+        sys.exit(f"No fault is called {only!r}. There are:\n" + "\n".join(f"  {k.of}: {k.name}" for k in KINDS))
+    folder = Path(tempfile.mkdtemp(prefix="elephantasm-faults-"))
+    try:
+        outcome = asyncio.run(run(folder, schedule(kinds, faults, seed), seed, rate))
+    finally:
+        if keep:
+            say(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    show(Console(width=None if sys.stdout.isatty() else 140), outcome)
+    if out is not None:
+        say(str(write(out, outcome, machine(out))))
+    sys.exit(not outcome.clean)
+
+
+async def run(folder: Path, kinds: list[Kind], seed: int, rate: float) -> Outcome:
+    async with scene(folder / "disturbed", random.Random(f"faults {seed}")) as here:
+        load = Load(here.settings, seed, rate)
+        loading = asyncio.ensure_future(load.run())
+        say(f"ready; {rate:g} records/s")
+        outcome = Outcome(seed, rate, baseline_s=[await recovered(here.settings) for _ in range(5)])
+        for number, kind in enumerate(kinds):
+            outcome.injected.append(await _inject(here, kind, f"{number + 1}/{len(kinds)}"))
+            if loading.done():
+                loading.result()
+        await load.stop()
+        await loading
+        await recovered(here.settings)
+        await settled(here.settings)
+        say(f"{load.sent:,} records sent; looking for what is missing")
+        outcome.errors = load.promises.errors
+        await _audit(here, load, folder, outcome)
+    return outcome
+
+
+async def _inject(here: Scene, kind: Kind, number: str) -> Injected:
+    await asyncio.sleep(here.dice.uniform(0.5, 3.0))
+    begun, in_flight = time.time(), here.provider.in_flight()
+    injected = Injected(kind, begun, in_flight=in_flight)
+    try:
+        await kind.inject(here)
+        injected.lifted_at = time.time()
+        injected.recovery_s = await recovered(here.settings)
+        say(f"{number}  {kind.of}: {kind.name}: recovered in {injected.recovery_s:.1f} s")
+    except NotRecovered as error:
+        say(f"{number}  {kind.of}: {kind.name}: NOT RECOVERED: {error}")
+    injected.until = time.time()
+    return injected
+
+
+async def _audit(here: Scene, load: Load, folder: Path, outcome: Outcome) -> None:
+    log = await read(here.settings, topics_of(here.settings).events.name)
+    expected, rows = derive(log, here.settings), await stored(here.settings)
+    found: list[Violation] = violations(expected, rows, load.promises)
+    paid, outcome.lost_in_flight = paid_twice(rows, here.provider.account)
+    outcome.counts = {"records in the log": len(log), "events": len(expected.events), "windows": len(expected.windows),
+                      "poison records": len(expected.letters), "packs served": len(expected.recalls),
+                      "model calls": len(here.provider.account)}  # fmt: skip
+    say(", ".join(f"{count:,} {name}" for name, count in outcome.counts.items()))
+    say("the same log once more, undisturbed")
+    found += paid + await differences(here.settings, here.provider, log, folder / "undisturbed")
+    outcome.blame(found)
+
+
+if __name__ == "__main__":
+    typer.run(main)

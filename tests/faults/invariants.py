@@ -1,0 +1,155 @@
+"""The auditor's rules: what the log makes necessary against what Postgres holds. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tests.faults.expected import Expected
+from tests.faults.load import Promises
+from tests.faults.provider import VALID_TOKENS, Billed
+from tests.faults.rows import Rows, Stored
+from tests.faults.violation import Violation
+
+
+def violations(expected: Expected, rows: Stored, promises: Promises) -> list[Violation]:
+    """All rules but those about money and packs."""
+    rules = (events(expected, rows), letters(expected, rows), windows(expected, rows), memories(expected, rows),
+             derived(expected, rows), promised(expected, promises), packs(expected, rows), dangling(rows))  # fmt: skip
+    return [found for rule in rules for found in rule]
+
+
+def events(expected: Expected, rows: Stored) -> Iterator[Violation]:
+    """Every event is in Postgres once, at its position, with a dense ordinal in the order of the log."""
+    seen = Counter(row["id"] for row in rows.events)
+    for identity, event in expected.events.items():
+        if not seen[identity]:
+            yield Violation("lost", f"event at {event.partition}/{event.offset}", event.recorded_ms)
+    for row in rows.events:
+        event, at = expected.events.get(row["id"]), f"{row['partition']}/{row['offset']}"
+        if event is None or seen[row["id"]] > 1:
+            yield Violation("duplicated", f"event at {at}", _ms(row["recorded_at"]))
+        elif (event.anima, event.seq, event.partition, event.offset, event.content) != tuple(
+            row[name] for name in ("anima_id", "seq", "partition", "offset", "content")
+        ):
+            yield Violation("wrong", f"event at {at}, seq {row['seq']} for {event.seq}", event.recorded_ms)
+    counts = Counter(event.anima for event in expected.events.values())
+    for row in rows.animas:
+        if row["events"] != counts[row["id"]]:
+            yield Violation("wrong", f"anima {row['id']} counts {row['events']} events for {counts[row['id']]}")
+
+
+def letters(expected: Expected, rows: Stored) -> Iterator[Violation]:
+    """Each record that cannot be read has one dead letter, with its bytes; no window has one."""
+    found: defaultdict[tuple[int, int], Rows] = defaultdict(list)
+    for row in rows.letters:
+        if row["stage"] == "sink":
+            found[row["partition"], row["offset"]].append(row)
+        else:
+            yield Violation("lost", f"a record of {row['topic']} in the dead letters", _ms(row["recorded_at"]))
+    for at, content in expected.letters.items():
+        mine = found.pop(at, [])
+        if not mine:
+            yield Violation("lost", f"dead letter of {at[0]}/{at[1]}", expected.records[at])
+        elif len(mine) > 1:
+            yield Violation("duplicated", f"dead letter of {at[0]}/{at[1]}", expected.records[at])
+        elif (mine[0]["key"], mine[0]["value"]) != content:
+            yield Violation("wrong", f"bytes of the dead letter of {at[0]}/{at[1]}", expected.records[at])
+    for at in found:
+        yield Violation("wrong", f"{at[0]}/{at[1]} is a dead letter and can be read", expected.records.get(at))
+
+
+def windows(expected: Expected, rows: Stored) -> Iterator[Violation]:
+    """The claims are those that follow from the rule: so they are contiguous, disjoint, and cover all up to the last."""
+    claimed = {(row["anima_id"], row["last_offset"]): row for row in rows.windows}
+    for place, window in expected.windows.items():
+        at = expected.records[window.partition, window.last_offset]
+        row = claimed.pop(place, None)
+        if row is None:
+            yield Violation("lost", f"window of {window.partition}/{window.first_offset}-{window.last_offset}", at)
+        elif tuple(row[name] for name in ("partition", "first_offset", "first_seq", "last_seq", "trigger_id")) != (
+            window.partition, window.first_offset, window.first_seq, window.last_seq, window.trigger,
+        ):  # fmt: skip
+            yield Violation("wrong", f"window {row} for {window}", at)
+    for row in claimed.values():
+        yield Violation("duplicated", f"window that the rule does not cut: {row}")
+
+
+def memories(expected: Expected, rows: Stored) -> Iterator[Violation]:
+    """One memory per window; its links are the window's events; its trigger says what the rule says, time included."""
+    found: defaultdict[Any, Rows] = defaultdict(list)
+    for row in rows.memories:
+        found[row["id"]].append(row)
+    linked = {row["memory_id"]: row for row in rows.links}
+    for window in expected.windows.values():
+        at, name = expected.records[window.partition, window.last_offset], f"memory of {window}"
+        mine, link = found.pop(window.memory, []), linked.get(window.memory)
+        if not mine:
+            yield Violation("lost", name, at)
+            continue
+        if len(mine) > 1:
+            yield Violation("duplicated", name, at)
+        if mine[0]["trigger"] != expected.triggers[window.trigger].model_dump(mode="json"):
+            yield Violation("wrong", f"trigger of {name}: {mine[0]['trigger']}", at)
+        if link is None or link["seqs"] != list(range(window.first_seq, window.last_seq + 1)):
+            yield Violation("wrong", f"links of {name}", at)
+        elif abs(link["weight"] - 1) > 1e-3:
+            yield Violation("wrong", f"weights of {name} sum to {link['weight']}", at)
+    for identity in found:
+        yield Violation("duplicated", f"memory {identity} of no window")
+
+
+def derived(expected: Expected, rows: Stored) -> Iterator[Violation]:
+    """Every event and memory has its words and its vector, each once."""
+    items = {(event.anima, 0, event.seq): event.recorded_ms for event in expected.events.values()}
+    items |= {(row["anima_id"], 1, row["seq"]): _ms(row["recorded_at"]) for row in rows.memories}
+    for name, found in (("words", list(rows.documents)), ("vector", rows.vectors)):
+        seen = Counter(found)
+        yield from (Violation("lost", f"{name} of {item}", at) for item, at in items.items() if not seen[item])
+        yield from (Violation("duplicated", f"{name} of {item}", items.get(item)) for item in seen
+                    if seen[item] > 1 or item not in items)  # fmt: skip
+
+
+def promised(expected: Expected, promises: Promises) -> Iterator[Violation]:
+    """What was answered 2xx is in the log once, at the position that was answered; the unanswered at most once."""
+    for position in promises.acknowledged:
+        if (position.partition, position.offset) not in expected.records:
+            yield Violation("lost", f"acknowledged record {position}")
+    for number, position in promises.stored.items():
+        places = expected.numbers.get(number, [])
+        if (position.partition, position.offset) not in places:
+            yield Violation("lost", f"posted event {number}, answered with {position}, is at {places}")
+    for number in promises.unknown:
+        # With a dedupe key it was sent again and again, and may stand there often; it is one event all the same.
+        places = expected.numbers.get(number, [])
+        if len(places) > 1 and number not in promises.keyed:
+            yield Violation("duplicated", f"posted event {number}, sent once, is at {places}")
+
+
+def packs(expected: Expected, rows: Stored) -> Iterator[Violation]:
+    """Every recall in the log is a pack that was served, once."""
+    seen = Counter((row["partition"], row["offset"]) for row in rows.packs)
+    yield from (Violation("lost", f"recall at {at}", expected.records[at]) for at in expected.recalls if not seen[at])
+    yield from (Violation("duplicated", f"pack of {at}") for at in seen if seen[at] > 1 or at not in expected.recalls)
+
+
+def dangling(rows: Stored) -> Iterator[Violation]:
+    """Nothing points to a row that is not there."""
+    yield from (Violation("wrong", f"{count} {name}") for name, count in rows.dangling.items() if count)
+
+
+def paid_twice(rows: Stored, account: Iterable[Billed]) -> tuple[list[Violation], int]:
+    """Calls in whose ledger entry two valid replies were added up: the second was bought when the first was there.
+
+    And how many valid replies left the provider and reached no ledger: they were in flight when something died.
+    """
+    recorded, found = 0, []
+    for row in rows.calls:
+        valid = row["input_tokens"] // VALID_TOKENS
+        recorded += valid
+        if valid > 1:
+            found.append(Violation("paid twice", f"{valid} replies to {row['call_id'][:12]}", _ms(row["created_at"])))
+    return found, sum(one.answered_at is not None for one in account) - recorded
+
+
+def _ms(moment: Any) -> int:
+    return round(moment.timestamp() * 1000)

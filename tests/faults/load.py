@@ -1,0 +1,169 @@
+"""The telemetry on its way: part of it straight to Kafka, part of it through the API; and what was promised for it."""
+
+import asyncio
+import itertools
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import httpx
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from stack.settings import Settings
+from streams.kafka import connection, partition_of, topics_of
+from streams.positions import Position
+from streams.records import Configure, Event
+from tests.faults.telemetry import ANIMAS, QUIET, Piece, anima_key, pieces
+
+IN_FLIGHT = 64
+ANSWER_S = 20.0
+
+
+@dataclass
+class Promises:
+    """What was answered. `stored`: by number, where the API said an event stands; `unknown`: posts that got no answer
+    or an error, so the event may stand in the log; `keyed`: numbers with a dedupe key, which are sent again."""
+
+    stored: dict[int, Position] = field(default_factory=dict)
+    unknown: set[int] = field(default_factory=set)
+    keyed: set[int] = field(default_factory=set)
+    acknowledged: list[Position] = field(default_factory=list)
+    errors: dict[str, int] = field(default_factory=dict)
+
+
+class Load:
+    """One producer for Kafka, one client for the API; what fails is not sent again, except with a dedupe key."""
+
+    def __init__(self, settings: Settings, seed: int, per_s: float) -> None:
+        self.settings, self.topic = settings, topics_of(settings).events.name
+        self.pieces = pieces(seed, per_s)
+        self.promises = Promises()
+        self.sent = 0
+        self.stopping = asyncio.Event()
+        self.room = asyncio.Semaphore(IN_FLIGHT)
+        self.under_way: set[asyncio.Task[None]] = set()
+        self.ids: dict[bytes, str] = {}
+        self.http = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{settings.api_port}/api",
+            timeout=ANSWER_S,
+            limits=httpx.Limits(max_connections=16),
+        )
+        self.kafka = AIOKafkaProducer(
+            enable_idempotence=True, linger_ms=5, request_timeout_ms=60_000, max_request_size=2_000_000,
+            **connection(settings),
+        )  # fmt: skip
+
+    async def run(self) -> None:
+        """Until `stop`."""
+        await self.kafka.start()
+        for piece in self.pieces:
+            if self.stopping.is_set():
+                return
+            if piece.pause_s:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.stopping.wait(), piece.pause_s)
+            await self.room.acquire()
+            task = asyncio.ensure_future(self._send(piece))
+            self.under_way.add(task)
+            task.add_done_callback(self._sent)
+
+    async def stop(self) -> None:
+        """Ends the load; what is under way is answered first. Then nothing is due by time any more."""
+        self.stopping.set()
+        while self.under_way:
+            await asyncio.wait(set(self.under_way))
+        for number in range(ANIMAS):
+            await self._produce(Piece("kafka", anima_key(number), Configure(weights=QUIET).value()))
+        await self.kafka.stop()
+        await self.http.aclose()
+
+    def _sent(self, task: "asyncio.Task[None]") -> None:
+        self.under_way.discard(task)
+        self.room.release()
+        self.sent += 1
+        task.result()
+
+    async def _send(self, piece: Piece) -> None:
+        if piece.by == "kafka":
+            await self._produce(piece)
+        elif piece.by == "pack":
+            await self._pack(piece.key or b"", piece.event.content if piece.event else "")
+        else:
+            assert piece.event is not None
+            await self._post(piece.key or b"", piece.event)
+
+    async def _produce(self, piece: Piece) -> None:
+        partition = piece.partition
+        if partition is None:
+            partition = partition_of(piece.key or b"", self.settings.partitions)
+        at = int(time.time() * 1000) - piece.late_ms
+        try:
+            if piece.key is None and piece.value is None:
+                batch = self.kafka.create_batch()
+                batch.append(key=None, value=None, timestamp=at)
+                await (await self.kafka.send_batch(batch, self.topic, partition=partition))
+                return
+            stored = await self.kafka.send_and_wait(
+                self.topic, key=piece.key, value=piece.value, partition=partition, timestamp_ms=at
+            )
+            self.promises.acknowledged.append(Position(stored.topic, stored.partition, stored.offset))
+        except KafkaError as error:
+            self._note(f"kafka {type(error).__name__}")
+
+    async def _post(self, key: bytes, event: Event) -> None:
+        """With a dedupe key it is sent until it is answered; without one, once."""
+        assert event.meta is not None
+        number = event.meta["number"]
+        if event.dedupe_key:
+            self.promises.keyed.add(number)
+        tries = itertools.count() if event.dedupe_key else range(1)
+        for _ in tries:
+            try:
+                answer = await self._answer(key, event)
+            except (httpx.HTTPError, OSError) as error:
+                self._note(f"http {type(error).__name__}")
+            else:
+                if answer is not None:
+                    return self._keep(number, answer)
+            if self.stopping.is_set():
+                break
+            await asyncio.sleep(0.5)
+        self.promises.unknown.add(number)
+
+    async def _pack(self, key: bytes, query: str) -> None:
+        """A reader: gets a pack, or is told to come back."""
+        with suppress(httpx.HTTPError, OSError):
+            if (anima := await self._id(key)) is not None:
+                answer = await self.http.post("/packs/compile", json={"anima_id": anima, "query": query[:200]})
+                assert answer.status_code in (200, 503), answer.text
+                self._note(f"pack {answer.status_code}")
+
+    async def _id(self, key: bytes) -> str | None:
+        """None if nobody has said anything under this key yet."""
+        if key not in self.ids:
+            found = await self.http.get("/animas/search", params={"name": key.decode()})
+            matches = [one["id"] for one in found.json() if one["key"] == key.decode()] if found.is_success else []
+            if matches:
+                self.ids[key] = matches[0]
+        return self.ids.get(key)
+
+    async def _answer(self, key: bytes, event: Event) -> httpx.Response | None:
+        """None for an error that passes."""
+        if (anima := await self._id(key)) is None:
+            return None
+        body = event.model_dump(mode="json", exclude_none=True) | {"anima_id": anima}
+        answer = await self.http.post("/events", json=body)
+        if answer.is_success:
+            return answer
+        assert answer.status_code == 503, answer.text
+        assert int(answer.headers["Retry-After"]) >= 1
+        self._note("http 503")
+        return None
+
+    def _keep(self, number: int, answer: httpx.Response) -> None:
+        if answer.status_code != 200:  # which says that another event with this dedupe key was first
+            self.promises.stored[number] = Position.parse(answer.json()["position"])
+
+    def _note(self, error: str) -> None:
+        self.promises.errors[error] = self.promises.errors.get(error, 0) + 1

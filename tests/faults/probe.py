@@ -1,0 +1,73 @@
+"""Whether everything works again: a record on every partition, followed until every stage has dealt with it."""
+
+import asyncio
+import itertools
+import time
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from stack.readiness import api_ready
+from stack.settings import Settings
+from streams.kafka import connection, partition_of, topics_of
+from streams.positions import Position
+from streams.records import Event
+from streams.settling import NotSettled, Settling
+from tests.live.log import ends
+
+LIMIT_S = 180.0
+
+
+class NotRecovered(Exception):
+    """Something does not work again within the limit; the message says what."""
+
+
+def probe_keys(partitions: int) -> list[bytes]:
+    """A key for each partition."""
+    found: dict[int, bytes] = {}
+    for number in itertools.count():
+        key = b"probe-%d" % number
+        found.setdefault(partition_of(key, partitions), key)
+        if len(found) == partitions:
+            return [found[partition] for partition in range(partitions)]
+    raise AssertionError
+
+
+async def recovered(settings: Settings, limit_s: float = LIMIT_S) -> float:
+    """Seconds until the API is ready and every stage has dealt with what was sent now. Raises NotRecovered."""
+    started, last = time.monotonic(), ""
+    while (left := limit_s - (time.monotonic() - started)) > 0:
+        try:
+            ready, last = await asyncio.to_thread(api_ready, settings)
+            if ready:
+                await _passed(settings, await _sent(settings), left)
+                return time.monotonic() - started
+        except (KafkaError, NotSettled, OSError) as error:
+            last = repr(error)
+        await asyncio.sleep(0.1)
+    raise NotRecovered(f"not within {limit_s:g} s: {last}")
+
+
+async def _sent(settings: Settings) -> list[Position]:
+    topic, value = topics_of(settings).events.name, Event(event_type="probe", content="Is all well?").value()
+    async with asyncio.timeout(20), AIOKafkaProducer(**connection(settings)) as kafka:
+        keys = probe_keys(settings.partitions)
+        sent = [await kafka.send(topic, key=key, value=value, partition=number) for number, key in enumerate(keys)]
+        return [Position(one.topic, one.partition, one.offset) for one in await asyncio.gather(*sent)]
+
+
+async def settled(settings: Settings, limit_s: float = LIMIT_S) -> None:
+    """Until every stage has dealt with everything that is on the log now; writes nothing. Raises NotSettled."""
+    last = [
+        Position(tp.topic, tp.partition, end - 1)
+        for tp, end in (await ends(settings, topics_of(settings).events.name)).items()
+    ]
+    await _passed(settings, [position for position in last if position.offset >= 0], limit_s)
+
+
+async def _passed(settings: Settings, positions: list[Position], limit_s: float) -> None:
+    settling = Settling(settings)
+    try:
+        await asyncio.gather(*[settling.wait(position, limit_s) for position in positions])
+    finally:
+        await settling.stop()

@@ -1,0 +1,123 @@
+"""The table that says what was lost, by class of fault."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from tests.faults.kinds import CLASSES, Kind
+from tests.faults.violation import Violation
+
+HEADINGS = ("fault", "injected", "survived", "lost", "duplicated", "paid twice", "wrong", "recovery p50 s", "max s")
+SORTS = ("lost", "duplicated", "paid twice", "wrong")
+NO_FAULT = "no fault"
+
+
+@dataclass
+class Injected:
+    """Times in seconds since the epoch; `recovery_s` from when the harm was over, None if it never recovered."""
+
+    kind: Kind
+    begun: float
+    in_flight: int = 0
+    lifted_at: float = 0.0
+    until: float = 0.0
+    recovery_s: float | None = None
+    violations: list[Violation] = field(default_factory=list)
+
+
+@dataclass
+class Outcome:
+    seed: int
+    rate: float
+    baseline_s: list[float]
+    injected: list[Injected] = field(default_factory=list)
+    unblamed: list[Violation] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    lost_in_flight: int = 0
+
+    @property
+    def violations(self) -> list[Violation]:
+        return [*self.unblamed, *(found for one in self.injected for found in one.violations)]
+
+    @property
+    def clean(self) -> bool:
+        return not self.violations and all(one.recovery_s is not None for one in self.injected)
+
+    def blame(self, found: list[Violation]) -> None:
+        """Each violation is put down to the fault during or before which its record was written."""
+        for violation in found:
+            at = None if violation.at_ms is None else violation.at_ms / 1000
+            guilty = next((one for one in self.injected if at is not None and at <= one.until), None)
+            (guilty.violations if guilty else self.unblamed).append(violation)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        rows = [self._row(of, [one for one in self.injected if one.kind.of == of]) for of in CLASSES]
+        rows = [row for row in rows if row[1] != "0"]
+        rows.append(self._row("all", self.injected, self.violations))
+        return rows
+
+    def _row(self, name: str, mine: list[Injected], found: list[Violation] | None = None) -> tuple[str, ...]:
+        found = [violation for one in mine for violation in one.violations] if found is None else found
+        sorts = Counter(violation.sort for violation in found)
+        times = [one.recovery_s for one in mine if one.recovery_s is not None]
+        recovery = (f"{median(times):.1f}", f"{max(times):.1f}") if times else ("", "")
+        return (name, str(len(mine)), str(len(times)), *(str(sorts[sort]) for sort in SORTS), *recovery)
+
+    def remarks(self) -> list[str]:
+        without = f"Without a fault the same takes {median(self.baseline_s):.1f} s (p50 of {len(self.baseline_s)})."
+        flight = (
+            f"{self.lost_in_flight} replies of the model were in flight at a kill and had to be asked for again; "
+            f"{sum(one.in_flight for one in self.injected)} calls were in flight when faults began."
+        )
+        return [without, flight, "; ".join(f"{count:,} {name}" for name, count in self.counts.items()) + "."]
+
+
+def show(console: Console, outcome: Outcome) -> None:
+    table = Table(box=SIMPLE)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading == "fault" else "right")
+    for row in outcome.rows():
+        table.add_row(*row)
+    console.print(table)
+    for remark in outcome.remarks():
+        console.print(remark, soft_wrap=True)
+    for violation in outcome.violations[:40]:
+        console.print(f"  {violation.sort}: {violation.what}", markup=False, soft_wrap=True)
+    if (left := len(outcome.violations) - 40) > 0:
+        console.print(f"  and {left:,} more")
+
+
+def write(folder: Path, outcome: Outcome, machine: dict[str, str]) -> Path:
+    """`<date>-faults-seed<n>.md` and `.json`; returns the path of the first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    now = datetime.now(UTC)
+    path = folder / f"{now:%Y-%m-%d}-faults-seed{outcome.seed}.md"
+    head = f"# faults, seed {outcome.seed}, {now:%Y-%m-%d %H:%M} UTC"
+    lines = [head, "", ", ".join(f"{what} {value}" for what, value in machine.items()), ""]
+    lines += [f"`make faults FAULTS={len(outcome.injected)} SEED={outcome.seed}`, {outcome.rate:g} records/s.", ""]
+    lines += [f"| {' | '.join(HEADINGS)} |", "|---|" + "--:|" * (len(HEADINGS) - 1)]
+    lines += [f"| {' | '.join(row)} |" for row in outcome.rows()]
+    lines += ["", *(line for remark in outcome.remarks() for line in (remark, ""))]
+    lines += ["| kind of fault | class | injected | survived | recovery p50 s | max s |", "|---|---|--:|--:|--:|--:|"]
+    for kind in dict.fromkeys(one.kind for one in outcome.injected):
+        mine = [one for one in outcome.injected if one.kind == kind]
+        times = [one.recovery_s for one in mine if one.recovery_s is not None]
+        took = f"{median(times):.1f} | {max(times):.1f}" if times else " | "
+        lines.append(f"| {kind.name} | {kind.of} | {len(mine)} | {len(times)} | {took} |")
+    path.write_text("\n".join(lines) + "\n")
+    made = {"seed": outcome.seed, "rate": outcome.rate, "made": now.isoformat(timespec="seconds"), "machine": machine,
+            "counts": outcome.counts, "errors": outcome.errors, "baseline_s": outcome.baseline_s,
+            "lost_in_flight": outcome.lost_in_flight,
+            "faults": [{"class": one.kind.of, "kind": one.kind.name, "recovery_s": one.recovery_s,
+                        "violations": [list(violation) for violation in one.violations]} for one in outcome.injected],
+            "violations": [list(violation) for violation in outcome.violations]}  # fmt: skip
+    path.with_suffix(".json").write_text(json.dumps(made, indent=1) + "\n")
+    return path
