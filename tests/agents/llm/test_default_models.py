@@ -6,7 +6,7 @@ import anthropic.types
 import openai.types
 import pytest
 
-from agents.embeddings.model import OPENAI_MODEL
+from agents.embeddings.openai import MODEL
 from agents.llm.provider import DEFAULT_MODELS
 from stack.settings import LLMProvider
 
@@ -22,7 +22,7 @@ def names(known: Any) -> set[Any]:
     [
         (DEFAULT_MODELS[LLMProvider.anthropic], anthropic.types.Model),
         (DEFAULT_MODELS[LLMProvider.openai], openai.types.ChatModel),
-        (OPENAI_MODEL, openai.types.EmbeddingModel),
+        (MODEL, openai.types.EmbeddingModel),
     ],
 )
 def test_a_default_model_is_one_that_its_client_names(default: str, known: Any) -> None:
