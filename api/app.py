@@ -23,6 +23,8 @@ from streams.kafka import topics_of
 from streams.lag import Lags
 from streams.settling import Settling
 
+QUERY_S = 5.0  # for a provider to embed a question
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Does no I/O; connections are made when the server starts."""
@@ -60,9 +62,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     log = Log(settings)
     await log.start()
     settling, lags = Settling(settings), Lags(settings)
-    app.state.resources = Resources(
-        settings, topics_of(settings), rows, reading, log, settling, lags, embedding_model(settings)
-    )
+    model = embedding_model(settings, min(QUERY_S, settings.llm_timeout_s))
+    app.state.resources = Resources(settings, topics_of(settings), rows, reading, log, settling, lags, model)
     try:
         yield
     finally:

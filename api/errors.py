@@ -6,10 +6,11 @@
 - 409 exists already
 - 413 too large
 - 422 a field is wrong (which, and why)
-- 503 Kafka or Postgres away, or the view has not caught up: come back after Retry-After seconds
+- 503 Kafka, Postgres or the embedding provider away, or the view has not caught up: come back after Retry-After seconds
 """
 
 from collections.abc import Awaitable, Callable
+from math import ceil
 from typing import Any
 
 import psycopg
@@ -22,6 +23,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from agents.llm.errors import ModelError, RetryLaterError
 from sinks.progress import NotYet
 from streams.settling import NotSettled
 
@@ -33,14 +35,14 @@ MOST_FAULTS = 20
 class Problem(Exception):
     """A request that cannot be met. `detail` says why and the way out."""
 
-    def __init__(self, status: int, detail: Any) -> None:
+    def __init__(self, status: int, detail: Any, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
-        self.status, self.detail = status, detail
+        self.status, self.detail, self.headers = status, detail, headers
 
 
 class Unavailable(Problem):
-    def __init__(self, what: str) -> None:
-        super().__init__(503, what)
+    def __init__(self, what: str, retry_after_s: float | None = None) -> None:
+        super().__init__(503, what, {"Retry-After": str(ceil(retry_after_s or RETRY_AFTER_S))})
 
 
 class Invalid(Problem):
@@ -56,8 +58,7 @@ def install(app: FastAPI) -> None:
 
 
 async def _problem(_: Request, error: Problem) -> JSONResponse:
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.status == 503 else None
-    return JSONResponse({"detail": error.detail}, error.status, headers)
+    return JSONResponse({"detail": error.detail}, error.status, error.headers)
 
 
 async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -97,6 +98,16 @@ async def _kafka_away(request: Request, error: KafkaError) -> JSONResponse:
     return await _problem(request, Unavailable("Kafka cannot be reached, or did not answer in time"))
 
 
+async def _embedding_away(request: Request, error: ModelError) -> JSONResponse:
+    """What the provider says is for the operator: it may speak of keys."""
+    name = request.app.state.resources.model.name
+    log.warning("embedding provider away", path=request.url.path, model=name, error=str(error))
+    reason = f"the embedding provider cannot embed the query now ({name})"
+    return await _problem(
+        request, Unavailable(reason, error.retry_after_s if isinstance(error, RetryLaterError) else None)
+    )
+
+
 async def _not_yet(request: Request, error: NotYet | NotSettled) -> JSONResponse:
     return await _problem(request, Unavailable(str(error)))
 
@@ -110,6 +121,7 @@ _ANSWERS: dict[type[Exception], Callable[..., Awaitable[Response]]] = {
     psycopg.OperationalError: _postgres_away,
     psycopg_pool.PoolTimeout: _postgres_away,
     KafkaError: _kafka_away,
+    ModelError: _embedding_away,
     NotYet: _not_yet,
     NotSettled: _not_yet,
 }

@@ -3,7 +3,7 @@
 import math
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 import orjson
@@ -57,13 +57,6 @@ class Record(BaseModel):
     """A Kafka value. Unknown fields are ignored, so that producers may be ahead of us within one schema version."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore")
-
-    @classmethod
-    def from_data(cls, data: Any, *, preferred_type: Any = None) -> Self:
-        return cls.model_validate(data)
-
-    def __json__(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude_none=True)
 
     def value(self) -> bytes:
         """The bytes that go to Kafka."""

@@ -4,12 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-
 from agents.embeddings.minilm import DIMENSIONS, NAME, Vectors, build, load, weights_folder
 from stack.settings import EmbeddingProvider, Settings, SettingsError
-
-OPENAI_MODEL, OPENAI_DIMENSIONS, OPENAI_TEXTS = "text-embedding-3-small", 1536, 256
 
 
 class EmbeddingModel(Protocol):
@@ -17,7 +13,7 @@ class EmbeddingModel(Protocol):
     dimensions: int
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """Shape (texts, dimensions), float32, rows of length 1."""
+        """Shape (texts, dimensions), float32, rows of length 1. Raises ModelError (agents/llm/errors.py)."""
 
 
 class Local:
@@ -34,37 +30,14 @@ class Local:
         return await asyncio.to_thread(self.encode, texts)
 
 
-class OpenAI:
-    """text-embedding-3-small. The client retries rate limits and server errors itself, with backoff."""
+def embedding_model(settings: Settings, limit_s: float) -> EmbeddingModel:
+    """`limit_s` bounds one request to a provider. Raises SettingsError if a key is missing."""
+    if settings.embedding_provider is EmbeddingProvider.local:
+        return Local(settings)
+    if settings.openai_api_key is None:
+        raise SettingsError("ELEPHANTASM_OPENAI_API_KEY is not set, and ELEPHANTASM_EMBEDDING_PROVIDER=openai needs it")
+    # Who does not use the client library does not load it.
+    from agents.embeddings.openai import OpenAI
 
-    name, dimensions = f"openai/{OPENAI_MODEL}", OPENAI_DIMENSIONS
-
-    def __init__(self, settings: Settings) -> None:
-        from openai import AsyncOpenAI
-
-        if settings.openai_api_key is None:
-            raise SettingsError(
-                "ELEPHANTASM_OPENAI_API_KEY is not set, and ELEPHANTASM_EMBEDDING_PROVIDER=openai needs it"
-            )
-        self.client = AsyncOpenAI(
-            api_key=settings.openai_api_key.get_secret_value(),
-            base_url=settings.llm_base_url,
-            timeout=settings.llm_timeout_s,
-            max_retries=settings.llm_attempts - 1,
-        )
-
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        rows: list[list[float]] = []
-        for start in range(0, len(texts), OPENAI_TEXTS):
-            chosen = [text[:20_000] for text in texts[start : start + OPENAI_TEXTS]]  # the API takes 8,192 tokens
-            reply = await self.client.embeddings.create(model=OPENAI_MODEL, input=chosen, encoding_format="float")
-            rows += [entry.embedding for entry in sorted(reply.data, key=lambda entry: entry.index)]
-        vectors = np.array(rows, np.float32).reshape(len(texts), self.dimensions)
-        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
-
-
-def embedding_model(settings: Settings) -> EmbeddingModel:
-    """Raises SettingsError if a key is missing."""
-    if settings.embedding_provider is EmbeddingProvider.openai:
-        return OpenAI(settings)
-    return Local(settings)
+    key = settings.openai_api_key.get_secret_value()
+    return OpenAI(api_key=key, base_url=settings.llm_base_url, limit_s=limit_s)

@@ -7,7 +7,7 @@ before anyone sees it, so a crash after that point costs nothing, and a replay f
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,20 +17,17 @@ from uuid import UUID
 from pydantic import ValidationError
 from tenacity import (
     AsyncRetrying,
-    RetryCallState,
     retry_if_exception,
     stop_after_attempt,
-    wait_random_exponential,
 )
 
+from agents.llm.backoff import LONGEST_WAIT_S, Sleep, wait
 from agents.llm.errors import InvalidReplyError, ModelError, OverBudgetError, RefusedError, RetryLaterError
 from agents.llm.ledger import Entry, Ledger, Recorded
 from agents.llm.model import Call, LanguageModel, Reply, T, readable
 from stack.settings import Settings
 
 BUDGET_PERIOD = timedelta(hours=24)
-# A server that asks for more patience than this gets it from the caller, who does not hold a slot meanwhile.
-LONGEST_WAIT_S = 120.0
 # What has been paid for is worth a few minutes of waiting for the database: 12 attempts, half a minute apart at most.
 RECORD_ATTEMPTS = 12
 # In characters. A longer request is recorded by its size.
@@ -38,10 +35,6 @@ LONGEST_REQUEST = 64_000
 
 # An escape that is not itself the end of an escaped backslash.
 _ESCAPED_NUL = re.compile(r"((?<!\\)(?:\\\\)*)\\u0000")
-
-Sleep = Callable[[float], Awaitable[None]]
-
-_backoff = wait_random_exponential(multiplier=1, max=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +188,7 @@ class Calls:
     def _retrying(self, attempts: int, *errors: type[ModelError]) -> AsyncRetrying:
         return AsyncRetrying(
             stop=stop_after_attempt(attempts),
-            wait=_wait,
+            wait=wait,
             retry=retry_if_exception(lambda error: isinstance(error, errors) and not _asks_for_too_much(error)),
             sleep=self._sleep,
             reraise=True,
@@ -239,14 +232,5 @@ def _bounded_request(call: Call[Any]) -> str:
 
 
 def _asks_for_too_much(error: BaseException) -> bool:
+    """Then the patience is the caller's, who does not hold a slot meanwhile."""
     return isinstance(error, RetryLaterError) and (error.retry_after_s or 0) > LONGEST_WAIT_S
-
-
-def _wait(state: RetryCallState) -> float:
-    """Seconds: exponential backoff with full jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter)
-    on top of what the server asked for. A rejected reply is asked for again at once.
-    """
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, RetryLaterError):
-        return (error.retry_after_s or 0.0) + _backoff(state)
-    return 0.0

@@ -80,10 +80,10 @@ class OpenAI:
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 lesser = spoken.without(error.param or error.message)
                 if lesser is None:
-                    raise self._translated(error) from error
+                    raise translated(error, self._endpoint) from error
                 self._dialect = lesser
             except openai.APIError as error:
-                raise self._translated(error) from error
+                raise translated(error, self._endpoint) from error
             except json.JSONDecodeError as error:
                 raise RetryLaterError(f"{self._endpoint.base_url} sent a truncated body: {error}") from error
 
@@ -106,16 +106,18 @@ class OpenAI:
         turns = [{"role": turn.role, "content": turn.text} for turn in call.turns]
         return [{"role": "system", "content": system}, *turns]
 
-    def _translated(self, error: openai.APIError) -> ModelError:
-        # The one 429 that waiting does not cure.
-        if error.code == "insufficient_quota":
-            return WrongSettingError(f"the account of {self._endpoint.key_setting} has no credit: {error.message}")
-        if isinstance(error, openai.APIStatusError):
-            return from_status(error.status_code, error.message, error.response.headers, self._endpoint)
-        return RetryLaterError(f"{self._endpoint.base_url}: {error.message}")
-
     async def aclose(self) -> None:
         await self._client.close()
+
+
+def translated(error: openai.APIError, endpoint: Endpoint) -> ModelError:
+    """What an error of the client library means for the caller."""
+    # The one 429 that waiting does not cure.
+    if error.code == "insufficient_quota":
+        return WrongSettingError(f"the account of {endpoint.key_setting} has no credit: {error.message}")
+    if isinstance(error, openai.APIStatusError):
+        return from_status(error.status_code, error.message, error.response.headers, endpoint)
+    return RetryLaterError(f"{endpoint.base_url}: {error.message} {error.__cause__ or ''}".rstrip())
 
 
 def _response_format(call: Call[T], kind: str) -> Any:

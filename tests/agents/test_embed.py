@@ -1,5 +1,6 @@
 """Vectors are the model's, are computed once per text, and stand beside every item."""
 
+import asyncio
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -8,16 +9,23 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from aiokafka.structs import TopicPartition
+from structlog.testing import capture_logs
 
 from agents import embed
 from agents.embed import Embed, progress_name
 from agents.embeddings.minilm import Vectors
+from agents.embeddings.model import EmbeddingModel
+from agents.embeddings.openai import OpenAI
+from agents.llm.backoff import Sleep
+from agents.llm.errors import ModelError
 from sinks import progress, vectors
 from sinks.database import Pool
 from sinks.items import Item
 from stack.settings import Settings
 from streams.consumer import NotOwner
 from tests.agents.conftest import item
+from tests.agents.embeddings.wire import LASTING, PASSING, embeddings
+from tests.agents.llm.wire import serving
 
 EVENTS = TopicPartition("elephantasm.events", 0)
 
@@ -49,10 +57,12 @@ class Feed:
     async def visible(self, *_: object) -> list[Item]:
         return self.items
 
-    async def give(self, model: Numbers, items: list[Item], offset: int | None = None) -> None:
+    async def give(
+        self, model: EmbeddingModel, items: list[Item], offset: int | None = None, sleep: Sleep = asyncio.sleep
+    ) -> None:
         self.items = items
         at = self.offset if offset is None else offset
-        stage = Embed(Settings(_env_file=None), self.rows, model)
+        stage = Embed(Settings(_env_file=None), self.rows, model, sleep=sleep)
         batch: Any = {EVENTS: [SimpleNamespace(offset=at)]}
         await stage.handle(batch, {EVENTS: at})
         self.offset = at + 1
@@ -124,3 +134,38 @@ async def test_a_model_has_one_number(rows: Pool) -> None:
     async with rows.connection() as connection:
         first = await vectors.model_id(connection, name, 384)
         assert await vectors.model_id(connection, name, 384) == first
+
+
+async def test_what_passes_is_waited_out_in_place(rows: Pool, feed: Feed) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        assert await progress.load(rows, progress_name(model), [EVENTS]) == {}
+
+    async with serving() as wire:
+        model = OpenAI(api_key="secret", base_url=wire.url, limit_s=5)
+        wire.will(*PASSING.values(), embeddings())
+        with capture_logs() as told:
+            await feed.give(model, [item(0, "one"), item(1, "two")], sleep=sleep)
+    assert [len(asked.body["input"]) for asked in wire.asked] == [2] * (len(PASSING) + 1)
+    assert sorted(await stored(rows, 1536)) == [(0, model.name, 0), (0, model.name, 1)]
+    assert await progress.load(rows, progress_name(model), [EVENTS]) == {EVENTS: 1}
+    assert len(told) == len(pauses) == len(PASSING)
+    assert all(wire.url in one["reason"] for one in told)
+    assert max(pauses) <= 37
+    assert pauses[list(PASSING).index("429")] >= 7
+
+
+@pytest.mark.parametrize("name", LASTING)
+async def test_what_does_not_pass_ends_the_stage_where_it_was(rows: Pool, feed: Feed, name: str) -> None:
+    answer, named = LASTING[name]
+    async with serving() as wire:
+        model = OpenAI(api_key="secret", base_url=wire.url, limit_s=5)
+        wire.will(answer)
+        with pytest.raises(ModelError, match=named):
+            await feed.give(model, [item(0)])
+        assert await progress.load(rows, progress_name(model), [EVENTS]) == {}
+        wire.will(embeddings())
+        await feed.give(model, [item(0)])
+    assert sorted(await stored(rows, 1536)) == [(0, model.name, 0)]

@@ -89,11 +89,25 @@ async def test_batch_with_another_animas_event(http: httpx.AsyncClient, anima: A
 
 
 @pytest.mark.usefixtures("unchanged")
-async def test_batch_of_too_many_events(http: httpx.AsyncClient, anima: Anima) -> None:
-    events = [{"event_type": "a", "content": "x"}] * 100_000
+@pytest.mark.parametrize("event", [{"event_type": "a", "content": "x"}, {"content": ""}, None])
+async def test_too_many_events_are_refused_by_their_number(http: httpx.AsyncClient, anima: Anima, event: Any) -> None:
+    events = [event] * 100_000
     answer = await http.post("/events/batch", json={"anima_id": anima.id, "events": events})
     assert answer.status_code == 413
     assert "at most 10,000" in faults(answer)["body.events"]
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("body", [[], {"events": {}}, "events", None])
+async def test_batch_of_another_shape(http: httpx.AsyncClient, body: Any) -> None:
+    assert (await http.post("/events/batch", json=body)).status_code == 422
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("body", [b"\xff", b"[" * 100_000, b'{"events": '])
+async def test_batch_that_is_no_json_and_does_not_claim_to_be(http: httpx.AsyncClient, body: bytes) -> None:
+    answer = await http.post("/events/batch", content=body, headers={"content-type": "text/plain"})
+    assert answer.status_code == 422
 
 
 @pytest.mark.usefixtures("unchanged")
