@@ -15,12 +15,13 @@ from api.context import Resources
 from api.documentation import DESCRIPTION, TAGS, documented
 from api.limits import BodyLimit
 from api.log import Log
-from api.routes import routers
+from api.requests import Measured
+from api.routes import metrics, routers
 from sinks.database import pool
 from stack.settings import Settings
 from stack.settings import settings as read_settings
 from streams.kafka import topics_of
-from streams.lag import Lags
+from streams.lag_watch import LagWatch
 from streams.settling import Settling
 
 
@@ -39,9 +40,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = chosen
     app.add_middleware(BodyLimit, limit=chosen.body_bytes)
+    app.add_middleware(Measured)
     errors.install(app)
     for router in routers:
         app.include_router(router, prefix="/api")
+    app.include_router(metrics.router)  # where Prometheus looks unless it is told otherwise
     return app
 
 
@@ -59,14 +62,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await reading.open()
     log = Log(settings)
     await log.start()
-    settling, lags = Settling(settings), Lags(settings)
+    settling, lag = Settling(settings), LagWatch(settings)
+    await lag.start()
     app.state.resources = Resources(
-        settings, topics_of(settings), rows, reading, log, settling, lags, embedding_model(settings)
+        settings, topics_of(settings), rows, reading, log, settling, lag, embedding_model(settings)
     )
     try:
         yield
     finally:
-        await lags.stop()
+        await lag.stop()
         await settling.stop()
         await log.stop()
         await reading.close()
