@@ -15,12 +15,13 @@ from api.context import Resources
 from api.documentation import DESCRIPTION, TAGS, documented
 from api.limits import BodyLimit
 from api.log import Log
-from api.routes import routers
+from api.requests import Measured
+from api.routes import metrics, routers
 from sinks.database import pool
 from stack.settings import Settings
 from stack.settings import settings as read_settings
 from streams.kafka import topics_of
-from streams.lag import Lags
+from streams.lag_watch import LagWatch
 from streams.settling import Settling
 
 QUERY_S = 5.0  # for a provider to embed a question
@@ -41,9 +42,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = chosen
     app.add_middleware(BodyLimit, limit=chosen.body_bytes)
+    app.add_middleware(Measured)
     errors.install(app)
     for router in routers:
         app.include_router(router, prefix="/api")
+    app.include_router(metrics.router)  # where Prometheus looks unless it is told otherwise
     return app
 
 
@@ -61,13 +64,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await reading.open()
     log = Log(settings)
     await log.start()
-    settling, lags = Settling(settings), Lags(settings)
+    settling, lag = Settling(settings), LagWatch(settings)
+    await lag.start()
     model = embedding_model(settings, min(QUERY_S, settings.llm_timeout_s))
-    app.state.resources = Resources(settings, topics_of(settings), rows, reading, log, settling, lags, model)
+    app.state.resources = Resources(settings, topics_of(settings), rows, reading, log, settling, lag, model)
     try:
         yield
     finally:
-        await lags.stop()
+        await lag.stop()
         await settling.stop()
         await log.stop()
         await reading.close()

@@ -13,7 +13,7 @@ from api.errors import Problem
 from api.log import Log
 from sinks.database import Pool
 from stack.settings import Settings
-from streams.lag import Lags
+from streams.lag_watch import LagWatch
 from streams.settling import Settling
 from streams.topics import Topics
 
@@ -31,7 +31,7 @@ class Resources:
     reading: Pool  # whole packs read one snapshot
     log: Log
     settling: Settling
-    lags: Lags
+    lag: LagWatch
     model: EmbeddingModel
     model_number: int | None = None  # of the embedding model in this database, once it has embedded anything
     homes: dict[UUID, "Home"] = field(default_factory=dict)

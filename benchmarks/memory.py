@@ -11,7 +11,7 @@ from benchmarks.telemetry import fill, sessions
 from benchmarks.world import World, whole_stack
 from stack.embedded import Stack
 from stack.waiting import until
-from streams.lag import Lag, lag
+from streams.lag import Lag, lags
 
 IDLE_S = 30.0
 EVENTS, ANIMAS = 2_000, 20
@@ -62,7 +62,7 @@ def _of(pid: int) -> Held:
 
 
 def _lags(stack: Stack) -> list[Lag]:
-    return [one for one in asyncio.run(lag(stack.settings)) if one.lag]
+    return [one for one in asyncio.run(lags(stack.settings)) if one.lag]
 
 
 def _figure(figure: str, process: str, held: Held, how: str) -> Figure:

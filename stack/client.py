@@ -16,7 +16,10 @@ PATIENCE_S = 120.0
 
 
 class Client:
-    def __init__(self, settings: Settings) -> None:
+    """Asks again after 503, for `patience_s` seconds."""
+
+    def __init__(self, settings: Settings, patience_s: float = PATIENCE_S) -> None:
+        self.patience_s = patience_s
         self.base = f"http://{api_address(settings)}:{settings.api_port}/api"
 
     def get(self, path: str, **query: Any) -> Any:
@@ -30,7 +33,7 @@ class Client:
 
     def _call(self, request: urllib.request.Request) -> Any:
         """Comes back after 503 as the answer says, for a while. Raises StackError."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self.patience_s
         while True:
             try:
                 with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310

@@ -30,6 +30,15 @@ class DataDirectory:
         """Where the sockets are: run/, or the short directory that run/ points to."""
         return (self.path / "run").resolve()
 
+    @property
+    def counts(self) -> Path:
+        """What the API's processes have counted since the stack was started (stack/serve.py)."""
+        return self.run / "counts"
+
+    def forget_counts(self) -> None:
+        shutil.rmtree(self.counts, ignore_errors=True)
+        self.counts.mkdir()
+
     def exists(self) -> bool:
         return self.version.exists()
 

@@ -142,6 +142,7 @@ class Stack:
         kafka.prepare(self.directory, self.settings)
 
     def _launch(self) -> None:
+        self.directory.forget_counts()
         supervision.launch(self.directory, {**variables(self.settings), MARK: str(self.directory.path)})
         with self.progress.step("starting Kafka and PostgreSQL, creating topics and tables"):
             asyncio.run(admin_step(self.settings, self._require_hope))

@@ -1,19 +1,21 @@
-"""`elephantasm lag`: how far each stage is behind, in messages, from Kafka's own offsets."""
+"""`elephantasm lag`: how far each stage is behind: from the API, which watches, or else from Kafka itself."""
 
 import asyncio
-import json
 import logging
 import sys
-from collections.abc import Sequence
 
 from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
+from stack.client import Client
 from stack.errors import StackError
 from stack.settings import Settings
-from streams.kafka import bootstrap
-from streams.lag import Lag, Lags
+from streams.history import LagReport, PartitionLag
+from streams.kafka import bootstrap, topics_of
+from streams.lag_watch import LagWatch
+from streams.topology import STAGES
+from streams.verdict import worst
 
 EVERY_S = 1.0
 
@@ -33,28 +35,63 @@ def lag(settings: Settings, as_json: bool, watch: bool) -> None:
 
 
 async def _show(settings: Settings, as_json: bool, watch: bool) -> None:
-    lags, console = Lags(settings), Console(highlight=False)
+    own = LagWatch(settings) if _of_the_api(settings) is None else None
+    if own is not None and watch:
+        await own.start()
     try:
         while True:
-            found = await lags.read()
-            if as_json:
-                print(json.dumps([one._asdict() for one in found], indent=None if watch else 2), flush=True)
-            else:
-                if watch and sys.stdout.isatty():
-                    console.clear()
-                console.print(table(found))
+            report = _of_the_api(settings) if own is None else await own.report()
+            if report is None:
+                raise StackError("the API does not answer any more; ask again to look without it")
+            _print(report, as_json, watch)
             if not watch:
                 return
             await asyncio.sleep(EVERY_S)
     finally:
-        await lags.stop()
+        if own is not None:
+            await own.stop()
 
 
-def table(found: Sequence[Lag]) -> Table:
-    """A row per stage and topic: partitions that lag, by how much, and the sum."""
-    rows = Table("stage", "topic", "lag", "partitions behind", box=None, pad_edge=False)
-    for stage, topic in dict.fromkeys((one.stage, one.topic) for one in found):
-        of_topic = [one for one in found if (one.stage, one.topic) == (stage, topic)]
-        behind = ", ".join(f"{one.partition}: {one.lag:,}" for one in of_topic if one.lag)
-        rows.add_row(stage, topic, f"{sum(one.lag for one in of_topic):,}", behind or "none")
+def _of_the_api(settings: Settings) -> LagReport | None:
+    """None if it does not answer, or serves another log or generation."""
+    try:
+        report = LagReport.model_validate(Client(settings, patience_s=0).get("/lag"))
+    except StackError:
+        return None
+    ours = {topics_of(settings).group(stage.name) for stage in STAGES}
+    return report if {stage.group for stage in report.stages.values()} == ours else None
+
+
+def _print(report: LagReport, as_json: bool, watch: bool) -> None:
+    if as_json:
+        print(report.model_dump_json(indent=None if watch else 2), flush=True)
+        return
+    console = Console(highlight=False)
+    if watch and sys.stdout.isatty():
+        console.clear()
+    console.print(table(report))
+    if report.complete < 1:
+        print(f"watched for {report.complete:.0%} of {report.window_s:g} s: OK means OK so far", flush=True)
+
+
+def table(report: LagReport) -> Table:
+    """A row per stage and topic: verdict, sums, and the partitions that lag."""
+    rows = Table(
+        "stage", "workers", "topic", "verdict", "lag", "waits for", "unmoved for", "partitions behind",
+        box=None, pad_edge=False,
+    )  # fmt: skip
+    for stage, topic in dict.fromkeys((one.stage, one.topic) for one in report.partitions):
+        of_topic = [one for one in report.partitions if (one.stage, one.topic) == (stage, topic)]
+        rows.add_row(stage, str(report.stages[stage].members), topic, *_row(of_topic))
     return rows
+
+
+def _row(partitions: list[PartitionLag]) -> tuple[str, ...]:
+    behind = ", ".join(f"{one.partition}: {one.lag:,}" for one in partitions if one.lag)
+    return (
+        worst([one.verdict for one in partitions]).value,
+        f"{sum(one.lag for one in partitions):,}",
+        f"{max(one.seconds for one in partitions):.1f} s",
+        f"{max(one.commit_age_s for one in partitions):.1f} s",
+        behind or "none",
+    )

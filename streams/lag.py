@@ -1,50 +1,62 @@
 """How far each stage is behind, in messages: what its group has committed against the ends of what it reads."""
 
 import asyncio
+import time
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaTimeoutError
 from aiokafka.structs import TopicPartition
 
 from stack.settings import Settings
-from streams.kafka import connection, topics_of
+from streams.kafka import topics_of
+from streams.offsets import Group, Offsets
 from streams.topology import STAGES, Stage
 
 LIMIT_S = 5.0
 
 
 class Lag(NamedTuple):
-    """One stage on one partition. `committed` is None before its first commit; it then has everything before it."""
+    """One stage on one partition, which holds what is from `first` on and before `end`."""
 
     stage: str
     group: str
     topic: str
     partition: int
     committed: int | None
+    first: int
     end: int
-    lag: int
+
+    @property
+    def next(self) -> int:
+        """Where the group goes on. Before its first commit it has everything before it."""
+        return self.first if self.committed is None else max(self.committed, self.first)
+
+    @property
+    def lag(self) -> int:
+        return max(0, self.end - self.next)
+
+
+class Reading(NamedTuple):
+    """`at` on this machine's monotonic clock; groups by stage; lags in the order of the topology, topic, partition."""
+
+    at: float
+    groups: dict[str, Group]
+    lags: list[Lag]
 
 
 class Lags:
-    """Reads the lag of every stage. One per process: connects at first use, and again after an error."""
+    """Reads the lag of every stage, one reading at a time."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.topics = settings, topics_of(settings)
-        self.admin: AIOKafkaAdminClient | None = None
-        self.ends: AIOKafkaConsumer | None = None
+        self.offsets = Offsets(settings)
         self.reading = asyncio.Lock()
 
     async def stop(self) -> None:
-        admin, ends, self.admin, self.ends = self.admin, self.ends, None, None
-        if ends is not None:
-            await ends.stop()
-        if admin is not None:
-            await admin.close()
+        await self.offsets.stop()
 
-    async def read(self) -> list[Lag]:
-        """In the order of the topology, then by topic and partition. Raises KafkaError."""
+    async def read(self) -> Reading:
+        """Raises KafkaError."""
         complete = False
         async with self.reading:
             try:
@@ -55,47 +67,37 @@ class Lags:
                 raise KafkaTimeoutError(f"no answer within {LIMIT_S:g} s") from None
             finally:
                 if not complete:
-                    await self.stop()
+                    await self.stop()  # what was left unanswered is not waited for the next time
         return found
 
-    async def _read(self) -> list[Lag]:
-        await self._connect()
-        assert self.ends is not None
+    async def _read(self) -> Reading:
         partitions = sorted({tp for stage in STAGES for tp in self._partitions(stage)})
-        first = await self.ends.beginning_offsets(partitions)
-        ends = await self.ends.end_offsets(partitions)
-        return [lag for stage in STAGES for lag in await self._of(stage, first, ends)]
-
-    async def _connect(self) -> None:
-        if self.admin is None:
-            self.admin = AIOKafkaAdminClient(**connection(self.settings))
-            await self.admin.start()
-        if self.ends is None:
-            self.ends = AIOKafkaConsumer(**connection(self.settings))
-            await self.ends.start()
+        first, end = await asyncio.gather(self.offsets.first(partitions), self.offsets.end(partitions))
+        # After the ends: what comes meanwhile is no lag of a stage that keeps up.
+        committed, groups = await asyncio.gather(
+            asyncio.gather(*(self._committed(stage) for stage in STAGES)),
+            asyncio.gather(*(self.offsets.group(self.topics.group(stage.name)) for stage in STAGES)),
+        )
+        lags = [
+            Lag(stage.name, self.topics.group(stage.name), tp.topic, tp.partition, of_stage.get(tp), first[tp], end[tp])
+            for stage, of_stage in zip(STAGES, committed, strict=True)
+            for tp in sorted(self._partitions(stage))
+        ]
+        by_stage = {stage.name: group for stage, group in zip(STAGES, groups, strict=True)}
+        return Reading(time.monotonic(), by_stage, lags)
 
     def _partitions(self, stage: Stage) -> list[TopicPartition]:
         names = [topic.name for topic in stage.reads(self.topics)]
         return [TopicPartition(name, partition) for name in names for partition in range(self.settings.partitions)]
 
-    async def _of(self, stage: Stage, first: dict[TopicPartition, int], ends: dict[TopicPartition, int]) -> list[Lag]:
-        assert self.admin is not None
-        group, partitions = self.topics.group(stage.name), self._partitions(stage)
-        offsets = await self.admin.list_consumer_group_offsets(group, partitions=partitions)
-        committed = {tp: offsets[tp].offset if tp in offsets else -1 for tp in partitions}
-        return [
-            Lag(
-                stage.name, group, tp.topic, tp.partition, None if committed[tp] < 0 else committed[tp], ends[tp],
-                max(0, ends[tp] - max(committed[tp], first[tp])),
-            )
-            for tp in sorted(partitions)
-        ]  # fmt: skip
+    async def _committed(self, stage: Stage) -> dict[TopicPartition, int]:
+        return await self.offsets.committed(self.topics.group(stage.name), self._partitions(stage))
 
 
-async def lag(settings: Settings) -> list[Lag]:
+async def lags(settings: Settings) -> list[Lag]:
     """One reading, with a connection of its own. Raises KafkaError."""
-    lags = Lags(settings)
+    reader = Lags(settings)
     try:
-        return await lags.read()
+        return (await reader.read()).lags
     finally:
-        await lags.stop()
+        await reader.stop()

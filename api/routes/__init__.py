@@ -1,6 +1,6 @@
 """One file per group of endpoints; `routers` in the order of the documentation."""
 
-from api.routes import animas, events, health, lineage, memories, ops, packs, synthesis
+from api.routes import animas, events, health, lag, lineage, memories, ops, packs, synthesis
 
 routers = (
     health.router,
@@ -10,5 +10,6 @@ routers = (
     lineage.router,
     synthesis.router,
     packs.router,
+    lag.router,
     ops.router,
 )

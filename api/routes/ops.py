@@ -1,4 +1,4 @@
-"""How far the stages are, and what they could not process."""
+"""What the stages could not process."""
 
 import base64
 import codecs
@@ -10,30 +10,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from api.context import Context, Ctx
-from api.documentation import documented
 from api.paging import Limit, Offset
 from sinks.database import sql
-from streams.lag import Lag
 from streams.records import Label
 
 router = APIRouter(tags=["ops"])
 VALUE_BYTES = 4_000
-
-
-class PartitionLag(BaseModel):
-    stage: str
-    group: str = Field(examples=["elephantasm.g1.sink"])
-    topic: str
-    partition: int
-    committed: int | None = Field(description="Next offset of the group; null before its first commit.")
-    end: int = Field(description="Next offset of the partition.")
-    lag: int = Field(description="Messages between the two.")
-
-
-class LagReport(BaseModel):
-    total: int
-    stages: dict[str, int] = Field(description="Lag of each stage over all its partitions.")
-    partitions: list[PartitionLag]
 
 
 class DeadLetter(BaseModel):
@@ -55,23 +37,6 @@ class DeadLetter(BaseModel):
 class DeadLetters(BaseModel):
     total: int
     items: list[DeadLetter]
-
-
-@router.get("/lag", summary="How far each stage is behind", responses=documented(403))
-async def lag(ctx: Ctx) -> LagReport:
-    """In messages, from Kafka's own offsets: what each group has committed against the ends of what it reads."""
-    ctx.operator()
-    found = await ctx.resources.lags.read()
-    return LagReport(
-        total=sum(one.lag for one in found),
-        stages=by_stage(found),
-        partitions=[PartitionLag(**one._asdict()) for one in found],
-    )
-
-
-def by_stage(found: list[Lag]) -> dict[str, int]:
-    names = dict.fromkeys(one.stage for one in found)
-    return {name: sum(one.lag for one in found if one.stage == name) for name in names}
 
 
 @router.get("/dead-letters", summary="What could not be processed")

@@ -1,0 +1,1 @@
+SELECT stage, count(*) AS letters FROM dead_letters GROUP BY stage
