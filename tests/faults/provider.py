@@ -9,19 +9,19 @@ import json
 import random
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
-DIMENSIONS, VECTORS = 1536, 500
-PATIENCE = 2
-# Prompt tokens of a reply that can be used; one that cannot costs 1. So the ledger's sum tells how many were bought.
-VALID_TOKENS = 1_000
+from tests.agents.llm.wire import Answer, chat_completions, raw
 
-Answer = Callable[["Provider", web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
+DIMENSIONS, VECTORS = 1536, 500
+# Prompt tokens of a reply that can be used. One that cannot costs a tenth, so the ledger's sum tells what was bought.
+VALID_TOKENS = 1_000
+PATIENCE = 2
 
 
 @dataclass
@@ -38,13 +38,16 @@ class Billed:
 class Provider:
     """`harm` holds answers that the next requests get instead of a good one: `chat` and `embeddings` have a queue each.
 
-    No request is harmed more than `PATIENCE` times, so that a client that tries often enough gets its reply.
+    No request is harmed more than `PATIENCE` times, so that a client that tries often enough gets its reply. `told` is
+    what each request was validly answered, by its key: the same again if it is asked again. A provider that begins
+    with what another one told writes the same memories, harm or none.
     """
 
     url: str = ""
     delay_s: float = 0.01
     harm: dict[str, deque[Answer]] = field(default_factory=lambda: {"chat": deque(), "embeddings": deque()})
     harmed: Counter[str] = field(default_factory=Counter)
+    told: dict[str, str] = field(default_factory=dict)
     account: list[Billed] = field(default_factory=list)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -53,22 +56,35 @@ class Provider:
         return sum(not one.over for one in self.account)
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
-        billed = Billed(key(body), time.time())
+        request["said"] = said = json.loads(await _first_turn(request))
+        request["billed"] = billed = Billed(key(said), time.time())
         self.account.append(billed)
         try:
             if (harm := self._harm("chat", billed.key)) is not None:
-                return await harm(self, request, body)
+                return await harm(request)
             await asyncio.sleep(self.delay_s)
-            return await sold(request, billed, written(body))
+            return await self.memory(request)
         finally:
             billed.over = True
 
+    async def memory(self, request: web.Request, text: str | None = None) -> web.StreamResponse:
+        """A valid reply, on the bill when all of it is sent. It says `text`, unless this was told otherwise before."""
+        billed: Billed = request["billed"]
+        told = self.told.setdefault(billed.key, text or written(request["said"]))
+        response = await chat_completions(told, tokens=VALID_TOKENS)(request)
+        await response.prepare(request)
+        await response.write_eof()
+        billed.answered_at = time.time()
+        return response
+
     async def embeddings(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
-        if (harm := self._harm("embeddings", key(body))) is not None:
-            return await harm(self, request, body)
-        return web.Response(text=embedded(body["input"]), content_type="application/json")
+        request["texts"] = texts = (await request.json())["input"]
+        if (harm := self._harm("embeddings", key(texts))) is not None:
+            return await harm(request)
+        return await self.vectors(request)
+
+    async def vectors(self, request: web.Request) -> web.StreamResponse:
+        return await raw(embedded(request["texts"]))(request)
 
     def _harm(self, endpoint: str, key: str) -> Answer | None:
         if self.harmed[key] >= PATIENCE or not self.harm[endpoint]:
@@ -77,44 +93,28 @@ class Provider:
         return self.harm[endpoint].popleft()
 
 
-async def sold(request: web.Request, billed: Billed, text: str) -> web.StreamResponse:
-    """A reply that can be used, and is billed once it has been sent."""
-    response = web.json_response(completion(text))
-    await response.prepare(request)
-    await response.write_eof()
-    billed.answered_at = time.time()
-    return response
+async def _first_turn(request: web.Request) -> str:
+    """Of the conversation: the window. Corrections come after it."""
+    turns = (await request.json())["messages"]
+    return str(next(turn["content"] for turn in turns if turn["role"] == "user"))
 
 
-def key(body: dict[str, Any]) -> str:
-    """What makes two requests the same: everything in them."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+def key(said: Any) -> str:
+    """What makes two requests the same: the material, as JSON. The ledger has it too, without NUL, as `input`."""
+    return hashlib.sha256(json.dumps(said, sort_keys=True).replace("\\u0000", "").encode()).hexdigest()
 
 
-def written(body: dict[str, Any]) -> str:
+def written(events: list[dict[str, Any]]) -> str:
     """The memory of a window: a function of its events alone."""
-    said = next(turn["content"] for turn in body["messages"] if turn["role"] == "user")
-    digest = hashlib.sha256(said.encode()).hexdigest()
-    try:
-        events = json.loads(said)
-    except json.JSONDecodeError:
-        events = []
+    digest = key(events)
     lines = [f"{one.get('author') or 'someone'}: {one['content'][:80]}" for one in events[:3]]
     memory = {
-        "summary": f"{len(events)} things were said, the first of them: {lines[0] if lines else digest[:8]}",
-        "content": "\n".join(lines) or digest,
+        "summary": f"{len(events)} things were said, the first of them: {lines[0]}",
+        "content": "\n".join(lines),
         "importance": int(digest[:2], 16) / 255,
         "confidence": 0.5 + int(digest[2:4], 16) / 510,
     }
     return json.dumps(memory)
-
-
-def completion(text: str, tokens: int = VALID_TOKENS) -> dict[str, Any]:
-    """A reply of the Chat Completions API, for so many prompt tokens."""
-    message = {"role": "assistant", "content": text, "refusal": None}
-    choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": None}
-    body = {"id": "c1", "object": "chat.completion", "created": 1, "model": "scripted", "choices": [choice]}
-    return body | {"usage": {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens}}
 
 
 def _vectors() -> list[str]:

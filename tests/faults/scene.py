@@ -107,6 +107,7 @@ def settings_for(folder: Path, provider: Provider, processes: int) -> Settings:
         llm_model="scripted",
         llm_base_url=provider.url,
         llm_timeout_s=4.0,
+        llm_daily_tokens=0,
         openai_api_key=SecretStr("none"),
         embedding_provider=EmbeddingProvider.openai,
         settled_timeout_s=120.0,

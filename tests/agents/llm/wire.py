@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ MEMORY = {
     "confidence": 0.9,
 }
 
-Answer = Callable[[web.Request], Any]
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass
@@ -44,8 +44,7 @@ class Wire:
         self.asked.append(Asked(request.path, dict(request.headers), await request.json()))
         self.arrived.set()
         answer = self.answers.popleft() if len(self.answers) > 1 else self.answers[0]
-        response: web.StreamResponse = await answer(request)
-        return response
+        return await answer(request)
 
     def hang(self) -> Answer:
         async def answer(request: web.Request) -> web.Response:
@@ -108,10 +107,17 @@ def messages_api(text: str, stop: str = "end_turn") -> Answer:
     return raw(json.dumps({**body, "content": content if text else [], "stop_reason": stop, "usage": usage}))
 
 
-def chat_completions(text: str | None, stop: str = "stop", refusal: str | None = None) -> Answer:
-    """A reply of OpenAI's Chat Completions API."""
+def chat_completions(
+    text: str | None, stop: str = "stop", refusal: str | None = None, tokens: int = 100
+) -> Answer:
+    """A reply of OpenAI's Chat Completions API, for so many prompt tokens."""
+    return raw(json.dumps(completion(text, stop, refusal, tokens)))
+
+
+def completion(
+    text: str | None, stop: str = "stop", refusal: str | None = None, tokens: int = 100
+) -> dict[str, Any]:
     message = {"role": "assistant", "content": text, "refusal": refusal}
     choice = {"index": 0, "finish_reason": stop, "message": message, "logprobs": None}
     body = {"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
-    usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
-    return raw(json.dumps({**body, "usage": usage}))
+    return body | {"usage": {"prompt_tokens": tokens, "completion_tokens": 20, "total_tokens": tokens + 20}}
