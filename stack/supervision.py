@@ -121,6 +121,14 @@ class Supervisor:
         """Start a group's processes without waiting for them."""
         self._call("supervisor.startProcessGroup", group, False)
 
+    def start_process(self, process: Running) -> None:
+        """Start one process without waiting for it."""
+        self._call("supervisor.startProcess", f"{process.group}:{process.name}", False)
+
+    def stop_process(self, process: Running) -> None:
+        """Tell one process to stop, without waiting for it; it stays away until it is started."""
+        self._call("supervisor.stopProcess", f"{process.group}:{process.name}", False)
+
     def shut_down(self) -> None:
         self._call("supervisor.shutdown")
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 from pydantic import SecretStr
@@ -20,6 +21,7 @@ from stack.settings import EmbeddingProvider, LLMProvider, Settings
 from stack.supervision import NotRunningError, Running
 from tests.conftest import free_port
 from tests.faults.provider import Provider, providing
+from tests.live.log import eventually
 
 SESSION_S = 8.0  # after so long Kafka gives a silent worker's partitions to another
 
@@ -48,10 +50,9 @@ class Scene:
     def one_of(self, *names: str) -> Running:
         return self.dice.choice(self.processes(*names))
 
-    def stage(self, name: str, worker: str, *, module: tuple[str, ...] = ("stack.cli", "stage")) -> int:
+    def stage(self, name: str, worker: str, *, module: tuple[str, ...] = ("stack.cli", "stage"), **others: Any) -> int:
         """Start one more worker of a stage, not watched by the process manager; returns its pid."""
-        settings = self.settings.model_copy(update={"worker": worker})
-        settings.__pydantic_fields_set__.add("worker")
+        settings = self.settings.model_copy(update={"worker": worker, **others})
         log_path = self.stack.directory.logs / f"{name}-{worker}.log"
         with log_path.open("ab") as log:
             command = [sys.executable, "-m", *module, name]
@@ -65,6 +66,39 @@ class Scene:
             process.send_signal(how)
             process.wait(30)
             self.workers.remove(process)
+
+    async def end_of(self, pid: int, limit_s: float) -> int:
+        """The exit code of a worker that `stage` has started. Raises TimeoutError if it does not end by itself."""
+        [process] = [one for one in self.workers if one.pid == pid]
+        try:
+            code = await asyncio.to_thread(process.wait, limit_s)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+        self.workers.remove(process)
+        return code
+
+    @asynccontextmanager
+    async def replaced(self, name: str) -> AsyncIterator[str]:
+        """One worker of a stage is stopped while the block lasts; gives its name in the group, for another to take."""
+        process = await self._steady(name)
+        self.stack.supervisor.stop_process(process)
+        await eventually(lambda: self._ended(process), 30, f"{process.name} has stopped")
+        try:
+            yield self.settings.worker + process.name.removeprefix(name)
+        finally:
+            self.stack.supervisor.start_process(process)
+
+    async def _steady(self, name: str) -> Running:
+        """One that runs, once there is one: an earlier fault may have ended all of them a moment ago."""
+
+        async def running() -> bool:
+            return bool(self.processes(name))
+
+        await eventually(running, 60, f"a {name} runs")
+        return self.one_of(name)
+
+    async def _ended(self, process: Running) -> bool:
+        return not any(one.name == process.name and one.pid for one in self.stack.supervisor.processes())
 
 
 def hit(pid: int | None, how: signal.Signals) -> None:

@@ -1,7 +1,7 @@
 """Writing to a log and reading it back, as any client would; and waiting for a condition."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer
@@ -47,14 +47,17 @@ async def ends(settings: Settings, topic: str) -> dict[TopicPartition, int]:
     return dict(found)
 
 
-async def read(settings: Settings, topic: str) -> list[Any]:
-    """Everything on a topic as it is now, in the order of partition and offset."""
-    goals = {tp: end for tp, end in (await ends(settings, topic)).items() if end}
+async def read(settings: Settings, topic: str, since: Mapping[TopicPartition, int] | None = None) -> list[Any]:
+    """Everything on a topic as it is now, or what came since these offsets, in the order of partition and offset."""
+    starts = since or {}
+    goals = {tp: end for tp, end in (await ends(settings, topic)).items() if end > starts.get(tp, 0)}
     if not goals:
         return []
     records: list[Any] = []
     async with AIOKafkaConsumer(auto_offset_reset="earliest", **connection(settings)) as kafka:
         kafka.assign(list(goals))
+        for tp in goals:
+            kafka.seek(tp, starts.get(tp, 0))
         while any([await kafka.position(tp) < end for tp, end in goals.items()]):
             for batch in (await kafka.getmany(timeout_ms=200)).values():
                 records += batch

@@ -1,0 +1,172 @@
+"""A worker that ends itself by SIGKILL at a named point: `python -m tests.faults.doomed POINT HIT STAGE`.
+
+The product knows nothing of it: the functions around the point are wrapped in this process, before the stage starts.
+"""
+
+import asyncio
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from importlib import import_module
+from typing import Any, Literal, NamedTuple
+
+from sinks.database import sql
+from stack.environment import configured
+
+Counts = Callable[[tuple[Any, ...], Any], bool]
+
+
+def _always(arguments: tuple[Any, ...], result: Any) -> bool:
+    return True
+
+
+def _some(number: int) -> Counts:
+    """Calls whose argument of that number is not empty."""
+    return lambda arguments, result: bool(arguments[number])
+
+
+def _to(topic: str) -> Counts:
+    """Records to a topic, by the end of its name; batches that are empty do not count."""
+    return lambda arguments, result: arguments[1].endswith(topic) and (len(arguments) < 4 or bool(arguments[3]))
+
+
+def _inserts(query: str) -> Counts:
+    return lambda arguments, result: arguments[1] == sql(query)
+
+
+def _committed(arguments: tuple[Any, ...], result: Any) -> bool:
+    """Of a transaction's end: no exception ends it."""
+    return arguments[1] is None
+
+
+class Point(NamedTuple):
+    """Before or after a call of `place` (`module:name`), of the calls that count, given arguments and result.
+
+    `delivered` is after the call and the futures that it returned.
+    """
+
+    stage: str
+    moment: str
+    side: Literal["before", "after", "delivered"]
+    place: str
+    counts: Counts = _always
+
+    @property
+    def name(self) -> str:
+        return f"{self.stage}: {self.moment}"
+
+
+ACK, FAUST_COMMIT = "faust.events:Event.ack", "streams.lossless:BatchConsumer._commit"
+SEND_ROWS, SEND = "agents.score:send_rows", "aiokafka:AIOKafkaProducer.send_and_wait"
+LEDGER, EXECUTE = "agents.llm.ledger:PostgresLedger", "psycopg:AsyncConnection.execute"
+END, KAFKA_COMMIT = "psycopg:AsyncTransaction.__aexit__", "aiokafka:AIOKafkaConsumer.commit"
+APPEND = "api.log:Log.append"
+
+POINTS = (
+    Point("score", "triggers on their way", "after", SEND_ROWS, _to("triggers")),
+    Point("score", "triggers delivered, states not in the table", "delivered", SEND_ROWS, _to("triggers")),
+    Point("score", "states in the table, not sent", "after", "tables.store:AccumulationTable.write", _some(2)),
+    Point("score", "states on their way", "after", SEND_ROWS, _to("changelog")),
+    Point("score", "states delivered", "delivered", SEND_ROWS, _to("changelog")),
+    Point("score", "before the acknowledgement", "before", ACK),
+    Point("score", "acknowledged", "after", ACK),
+    Point("score", "before the source offsets are committed", "before", FAUST_COMMIT),
+    Point("score", "source offsets committed", "after", FAUST_COMMIT, lambda _, result: bool(result)),
+    Point("synthesize", "sink passed, window not claimed", "before", "sinks.windows:claim"),
+    Point("synthesize", "claim inserted, not committed", "after", EXECUTE, _inserts("windows_insert")),
+    Point("synthesize", "window claimed", "after", "sinks.windows:claim", lambda _, window: window is not None),
+    Point("synthesize", "events read", "after", "sinks.windows:window_events"),
+    Point("synthesize", "not in the ledger, not asked", "after", f"{LEDGER}.get", lambda _, found: found is None),
+    Point("synthesize", "reply arrived, not in the ledger", "before", f"{LEDGER}.put"),
+    Point("synthesize", "reply in the ledger, memory not sent", "after", f"{LEDGER}.put"),
+    Point("synthesize", "memory on its way", "after", "aiokafka:AIOKafkaProducer.send", _to("memories")),
+    Point("synthesize", "memory delivered", "after", SEND, _to("memories")),
+    Point("synthesize", "before the acknowledgement", "before", ACK),
+    Point("synthesize", "acknowledged", "after", ACK),
+    Point("synthesize", "source offsets committed", "after", FAUST_COMMIT, lambda _, result: bool(result)),
+    Point("sink", "progress moved, no rows", "after", "sinks.progress:advance"),
+    Point("sink", "events copied", "after", "sinks.events:write", _some(2)),
+    Point("sink", "memories copied", "after", "sinks.memories:write", _some(1)),
+    Point("sink", "letters buried", "after", "sinks.sink:bury"),
+    Point("sink", "before the commit", "before", END, _committed),
+    Point("sink", "committed, Kafka's offsets not", "after", END, _committed),
+    Point("sink", "Kafka's offsets committed", "after", KAFKA_COMMIT),
+    Point("index", "rows written, not committed", "after", "agents.index:write", _some(1)),
+    Point("index", "committed, Kafka's offsets not", "after", END, _committed),
+    Point("embed", "vectors computed", "after", "agents.embeddings.model:OpenAI.embed"),
+    Point("embed", "rows written, not committed", "after", "sinks.vectors:store", _some(3)),
+    Point("embed", "committed, Kafka's offsets not", "after", END, _committed),
+    Point("api", "event not sent", "before", APPEND),
+    Point("api", "event acknowledged, not answered", "after", APPEND),
+)
+
+
+class Fate:
+    """Strikes at the given number of calls that count."""
+
+    def __init__(self, point: Point, hit: int) -> None:
+        self.point, self.left = point, hit
+
+    def meet(self, arguments: tuple[Any, ...], result: Any = None) -> None:
+        if self.point.counts(arguments, result):
+            self.left -= 1
+            if not self.left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(point: Point, hit: int) -> None:
+    """Wrap the point's function in this process. Raises AttributeError if the product has none of that name."""
+    module, _, path = point.place.partition(":")
+    owner: Any = import_module(module)
+    *outer, name = path.split(".")
+    for part in outer:
+        owner = getattr(owner, part)
+    function, fate = getattr(owner, name), Fate(point, hit)
+    setattr(owner, name, (_slow if inspect.iscoroutinefunction(function) else _quick)(function, fate))
+
+
+def _slow(function: Callable[..., Any], fate: Fate) -> Callable[..., Any]:
+    @wraps(function)
+    async def wrapped(*arguments: Any, **named: Any) -> Any:
+        if fate.point.side == "before":
+            fate.meet(arguments)
+        result = await function(*arguments, **named)
+        if fate.point.side == "delivered":
+            await asyncio.gather(*result)
+        if fate.point.side != "before":
+            fate.meet(arguments, result)
+        return result
+
+    return wrapped
+
+
+def _quick(function: Callable[..., Any], fate: Fate) -> Callable[..., Any]:
+    @wraps(function)
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        if fate.point.side == "before":
+            fate.meet(arguments)
+        result = function(*arguments, **named)
+        if fate.point.side != "before":
+            fate.meet(arguments, result)
+        return result
+
+    return wrapped
+
+
+def main(name: str, hit: str, stage: str) -> None:
+    arm(next(point for point in POINTS if point.name == name), int(hit))
+    if stage == "api":
+        from stack.serve import serve
+
+        serve(configured(), None)
+    else:
+        from stack.stage import run
+
+        run(stage, configured())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
