@@ -25,13 +25,13 @@ def events(expected: Expected, rows: Stored) -> Iterator[Violation]:
         if not seen[identity]:
             yield Violation("lost", f"event at {event.partition}/{event.offset}", event.recorded_ms)
     for row in rows.events:
-        event, at = expected.events.get(row["id"]), f"{row['partition']}/{row['offset']}"
-        if event is None or seen[row["id"]] > 1:
+        wanted, at = expected.events.get(row["id"]), f"{row['partition']}/{row['offset']}"
+        if wanted is None or seen[row["id"]] > 1:
             yield Violation("duplicated", f"event at {at}", _ms(row["recorded_at"]))
-        elif (event.anima, event.seq, event.partition, event.offset, event.content) != tuple(
+        elif (wanted.anima, wanted.seq, wanted.partition, wanted.offset, wanted.content) != tuple(
             row[name] for name in ("anima_id", "seq", "partition", "offset", "content")
         ):
-            yield Violation("wrong", f"event at {at}, seq {row['seq']} for {event.seq}", event.recorded_ms)
+            yield Violation("wrong", f"event at {at}, seq {row['seq']} for {wanted.seq}", wanted.recorded_ms)
     counts = Counter(event.anima for event in expected.events.values())
     for row in rows.animas:
         if row["events"] != counts[row["id"]]:
@@ -59,7 +59,7 @@ def letters(expected: Expected, rows: Stored) -> Iterator[Violation]:
 
 
 def windows(expected: Expected, rows: Stored) -> Iterator[Violation]:
-    """The claims are those that follow from the rule: so they are contiguous, disjoint, and cover all up to the last."""
+    """The claims are those that follow from the rule, and so contiguous, disjoint, and complete up to the last."""
     claimed = {(row["anima_id"], row["last_offset"]): row for row in rows.windows}
     for place, window in expected.windows.items():
         at = expected.records[window.partition, window.last_offset]
@@ -152,4 +152,4 @@ def paid_twice(rows: Stored, account: Iterable[Billed]) -> tuple[list[Violation]
 
 
 def _ms(moment: Any) -> int:
-    return round(moment.timestamp() * 1000)
+    return int(round(moment.timestamp() * 1000))

@@ -125,7 +125,8 @@ class Load:
                 self._note(f"http {type(error).__name__}")
             else:
                 if answer is not None:
-                    return self._keep(number, answer)
+                    self._keep(number, answer)
+                    return
             if self.stopping.is_set():
                 break
             await asyncio.sleep(0.5)

@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.kinds import CLASSES, Kind
-from tests.faults.violation import Violation
+from tests.faults.violation import Sort, Violation
 
 HEADINGS = ("fault", "injected", "survived", "lost", "duplicated", "paid twice", "wrong", "recovery p50 s", "max s")
-SORTS = ("lost", "duplicated", "paid twice", "wrong")
-NO_FAULT = "no fault"
+SORTS: tuple[Sort, ...] = ("lost", "duplicated", "paid twice", "wrong")
 
 
 @dataclass

@@ -43,12 +43,12 @@ DANGLING = {
     "events of no anima": "SELECT count(*) FROM events e LEFT JOIN animas a ON a.id = anima_id WHERE a.id IS NULL",
     "links to no event": "SELECT count(*) FROM memory_events m LEFT JOIN events e ON e.anima_id = m.anima_id "
     "AND e.seq = m.event_seq WHERE e.id IS NULL",
-    "links of no memory": "SELECT count(*) FROM memory_events l LEFT JOIN memories m ON (m.generation, m.id, m.revision) "
-    "= (l.generation, l.memory_id, l.revision) WHERE m.id IS NULL",
+    "links of no memory": "SELECT count(*) FROM memory_events l LEFT JOIN memories m "
+    "ON (m.generation, m.id, m.revision) = (l.generation, l.memory_id, l.revision) WHERE m.id IS NULL",
     "windows without a memory": "SELECT count(*) FROM windows w LEFT JOIN memories m ON m.generation = w.generation "
     "AND m.anima_id = w.anima_id AND m.last_seq = w.last_seq WHERE m.id IS NULL",
-    "words of nothing": "SELECT count(*) FROM documents d LEFT JOIN events e ON d.layer = 0 AND e.anima_id = d.anima_id "
-    "AND e.seq = d.seq LEFT JOIN memories m ON d.layer = 1 AND m.anima_id = d.anima_id AND m.seq = d.seq "
+    "words of nothing": "SELECT count(*) FROM documents d LEFT JOIN events e ON d.layer = 0 "
+    "AND e.anima_id = d.anima_id AND e.seq = d.seq LEFT JOIN memories m ON d.layer = 1 AND m.anima_id = d.anima_id AND m.seq = d.seq "
     "WHERE e.id IS NULL AND m.id IS NULL",
     "vectors of nothing": "SELECT count(*) FROM vectors_1536 d LEFT JOIN events e ON d.layer = 0 "
     "AND e.anima_id = d.anima_id AND e.seq = d.seq LEFT JOIN memories m ON d.layer = 1 AND m.anima_id = d.anima_id "

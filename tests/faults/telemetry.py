@@ -1,4 +1,4 @@
-"""What agents send while things break: bursts, silences, repeats, late records, poison, changed weights. Pure; seeded."""
+"""What agents send while things break: bursts, silences, repeats, late records, poison, changes. Pure; seeded."""
 
 import random
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ QUIET = Weights(time_weight=0, event_weight=0, token_weight=0, threshold=50)
 
 
 class Piece(NamedTuple):
-    """One thing to send, or with `pack` to ask for. `by` http, kafka or pack; `pause_s` before it; `late_ms` how far its timestamp lies back."""
+    """One thing to send, or with `pack` to ask for, in `pause_s`; its timestamp lies `late_ms` back."""
 
     by: str
     key: bytes | None

@@ -107,16 +107,12 @@ def messages_api(text: str, stop: str = "end_turn") -> Answer:
     return raw(json.dumps({**body, "content": content if text else [], "stop_reason": stop, "usage": usage}))
 
 
-def chat_completions(
-    text: str | None, stop: str = "stop", refusal: str | None = None, tokens: int = 100
-) -> Answer:
+def chat_completions(text: str | None, stop: str = "stop", refusal: str | None = None, tokens: int = 100) -> Answer:
     """A reply of OpenAI's Chat Completions API, for so many prompt tokens."""
     return raw(json.dumps(completion(text, stop, refusal, tokens)))
 
 
-def completion(
-    text: str | None, stop: str = "stop", refusal: str | None = None, tokens: int = 100
-) -> dict[str, Any]:
+def completion(text: str | None, stop: str = "stop", refusal: str | None = None, tokens: int = 100) -> dict[str, Any]:
     message = {"role": "assistant", "content": text, "refusal": refusal}
     choice = {"index": 0, "finish_reason": stop, "message": message, "logprobs": None}
     body = {"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
