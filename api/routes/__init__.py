@@ -1,6 +1,6 @@
 """One file per group of endpoints; `routers` in the order of the documentation."""
 
-from api.routes import animas, events, health, lineage, memories, ops, packs, synthesis
+from api.routes import animas, dead_letters, events, health, lineage, memories, ops, packs, synthesis
 
 routers = (
     health.router,
@@ -11,4 +11,5 @@ routers = (
     synthesis.router,
     packs.router,
     ops.router,
+    dead_letters.router,
 )
