@@ -76,9 +76,7 @@ def test_what_is_remembered_is_bounded_and_adds_up(batches: list[Tally]) -> None
     rule = FailureShare(0.5)
     for batch in batches:
         rule.admits(batch)
-        assert rule.run == Tally(
-            sum(one.records for one in rule.batches), sum(one.failures for one in rule.batches)
-        )
+        assert rule.run == Tally(sum(one.records for one in rule.batches), sum(one.failures for one in rule.batches))
         assert not rule.batches or rule.run.records - rule.batches[0].records < RUN
     assert rule.admits(NOTHING)
 
