@@ -17,12 +17,13 @@ from agents.llm.model import Call
 from agents.llm.provider import provider
 from agents.llm.synthesis import Synthesis, synthesis_call
 from agents.ordered_pool import OrderedPool
-from sinks import progress, windows
+from sinks import progress, stops, windows
 from sinks.database import Pool, pool
 from stack.settings import Settings
 from streams.app import faust_app, run_worker, wire
 from streams.dead_letters import DeadLetter, bury
 from streams.decode import Undecodable, read
+from streams.failure_share import NOTHING, FailureShare, MostlyFailing, Tally
 from streams.kafka import producer, topics_of
 from streams.positions import Position, window_id
 from streams.records import Memory, MemoryLink, SynthesisTrigger
@@ -91,9 +92,12 @@ class Synthesize:
         self.producer: AIOKafkaProducer | None = None
         self.calls = Calls(provider(settings), PostgresLedger(self.pool), Limits.of(settings))
         self.ordered = OrderedPool(self.work, settings.llm_concurrency)
+        self.share, self.stopped = FailureShare(settings.failure_share), False
 
     async def run(self, stream: Any) -> None:
         await self.pool.open(wait=True)
+        past = await stops.load(self.pool, STAGE)
+        self.share, self.stopped = FailureShare(self.settings.failure_share, past), past != NOTHING
         self.producer = producer(self.settings)
         await self.producer.start()
         await self.ordered.run(stream)
@@ -111,10 +115,12 @@ class Synthesize:
             trigger = read(SynthesisTrigger, raw)
             made = await self._memory(trigger)
         except (Undecodable, InvalidReplyError, RefusedError) as error:
+            await self._require_most_good(str(error))
             await bury(self.producer, self.topics.dead_letters.name, [DeadLetter.of(raw, STAGE, str(error))])
             return
         except WrongSettingError as error:
             sys.exit(f"elephantasm: {error}")
+        await self._require_most_good(None)
         if made is not None:
             await self.producer.send_and_wait(
                 self.topics.memories.name,
@@ -123,6 +129,19 @@ class Synthesize:
                 partition=raw.partition,
                 timestamp_ms=int(made.recorded_at.timestamp() * 1000),
             )
+
+    async def _require_most_good(self, problem: str | None) -> None:
+        """Counts one trigger. Raises MostlyFailing, which ends the process with the trigger unacknowledged."""
+        batch = Tally(1, 0 if problem is None else 1)
+        if not self.share.admits(batch):
+            stopped = MostlyFailing(STAGE, self.share.limit, self.share.run, batch, [problem or ""])
+            await stops.note(self.pool, STAGE, stopped)
+            await self.calls.drain()
+            raise stopped
+        if self.stopped:
+            self.stopped = False
+            async with self.pool.connection() as connection:
+                await stops.clear(connection, STAGE)
 
     async def _memory(self, trigger: SynthesisTrigger) -> Memory | None:
         """None if earlier windows hold all of it."""

@@ -17,6 +17,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.app import create_app
 from stack.settings import Settings
+from streams.dead_letters import Verdict
 from streams.positions import KEY_CHARACTERS
 from streams.records import Record, Tick
 from streams.topics import Topic, Topics, topics
@@ -251,7 +252,7 @@ def _channel(topic: Topic) -> Schema:
 
 
 def _message_names(topic: Topic) -> list[str]:
-    return [value.__name__ for value in topic.values] or ["DeadLetter"]
+    return [value.__name__ for value in topic.values] or ["DeadLetter", "Decision"]
 
 
 def _operations(channels: Mapping[str, Topic]) -> Schema:
@@ -277,13 +278,14 @@ def _messages(channels: Mapping[str, Topic]) -> Schema:
         for topic in channels.values()
         for value in topic.values
     }
-    return messages | {"DeadLetter": DEAD_LETTER}
+    return messages | {"DeadLetter": DEAD_LETTER, "Decision": DECISION}
 
 
 def _message(value: type[Record], key: Schema) -> Schema:
     message: Schema = {
         "name": value.__name__,
         "summary": (value.__doc__ or "").strip(),
+        "headers": {"$ref": "#/components/schemas/Redriven"},
         "payload": {"$ref": f"#/components/schemas/{value.__name__}"},
     }
     if value is not Tick:
@@ -294,7 +296,7 @@ def _message(value: type[Record], key: Schema) -> Schema:
 def _schemas(channels: Mapping[str, Topic]) -> Schema:
     values = {value: None for topic in channels.values() for value in topic.values}
     _, schemas = models_json_schema([(v, "validation") for v in values], ref_template="#/components/schemas/{model}")
-    return dict(schemas["$defs"])
+    return {**schemas["$defs"], "Redriven": REDRIVEN}
 
 
 TEXT_KEY: Schema = {
@@ -327,9 +329,35 @@ DEAD_LETTER: Schema = {
                 "description": "The record's own, in ms since 1970.",
             },
             "attempts": {"type": "string", "pattern": "^[0-9]+$", "description": "How often it was tried."},
+            "first": {"type": "string", "description": "Where it stood at its first try, if this was not it."},
         },
     },
     "payload": {"description": "The original bytes, whatever they are."},
+}
+DECISION: Schema = {
+    "name": "Decision",
+    "summary": "What was decided about a dead letter; stands behind it, in the same partition. The first one counts.",
+    "contentType": "application/octet-stream",
+    "headers": {
+        "type": "object",
+        "required": ["decision", "source", "stage", "by", "note"],
+        "properties": {
+            "decision": {"type": "string", "enum": [verdict.value for verdict in Verdict]},
+            "source": {"type": "string", "description": "The letter's.", "examples": ["elephantasm.events/3/1042"]},
+            "stage": {"type": "string", "description": "The letter's."},
+            "by": {"type": "string", "description": "Who decided."},
+            "note": {"type": "string", "description": "Where the redriven record stands; or why it was discarded."},
+        },
+    },
+    "payload": {"description": "Empty."},
+}
+REDRIVEN: Schema = {
+    "type": "object",
+    "description": "Only on a redriven record: the bytes of a dead letter, sent again.",
+    "properties": {
+        "redrive-of": {"type": "string", "description": "Where the record stood at its first try; names its event."},
+        "attempts": {"type": "string", "pattern": "^[0-9]+$", "description": "Which try this is."},
+    },
 }
 
 

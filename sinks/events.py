@@ -10,7 +10,7 @@ import psycopg
 
 from sinks.copy import copy_rows, moment, timestamp
 from sinks.database import sql
-from streams.positions import event_hex
+from streams.positions import Position, event_hex
 from streams.records import Configure, Event
 
 COLUMNS = (
@@ -20,7 +20,7 @@ COLUMNS = (
 
 
 class Arrival(NamedTuple):
-    """One decoded record of the log, where it stood."""
+    """One decoded record of the log, where it stood. `first`: of a redriven record, where it stood at first."""
 
     anima: UUID
     key: bytes
@@ -28,9 +28,15 @@ class Arrival(NamedTuple):
     offset: int
     timestamp_ms: int
     record: Event | Configure
+    first: Position | None = None
 
     def event_hex(self, event: Event) -> str:
-        return event_hex(self.anima.bytes, self.partition, self.offset, event.dedupe_key)
+        _, partition, offset = self.first or ("", self.partition, self.offset)
+        return event_hex(self.anima.bytes, partition, offset, event.dedupe_key)
+
+    def may_repeat(self, event: Event) -> bool:
+        """Whether its id may be known already: only a dedupe key or a redrive brings an id back."""
+        return event.dedupe_key is not None or self.first is not None
 
 
 @dataclass
@@ -56,8 +62,8 @@ async def known(connection: psycopg.AsyncConnection[Any], animas: set[UUID]) -> 
 
 
 async def repeated(connection: psycopg.AsyncConnection[Any], arrivals: list[Arrival]) -> set[str]:
-    """Ids (hex) of arrivals that are stored already; only a dedupe key can bring an id back."""
-    ids = [a.event_hex(a.record) for a in arrivals if isinstance(a.record, Event) and a.record.dedupe_key is not None]
+    """Ids (hex) of arrivals that are stored already."""
+    ids = [a.event_hex(a.record) for a in arrivals if isinstance(a.record, Event) and a.may_repeat(a.record)]
     if not ids:
         return set()
     cursor = await connection.execute(sql("events_existing"), [ids])
@@ -86,7 +92,7 @@ def apply(arrivals: list[Arrival], animas: dict[UUID, AnimaRow], stored: set[str
             _configure(anima, record, moment(arrival.timestamp_ms))
             continue
         identity = arrival.event_hex(record)
-        if record.dedupe_key is not None:
+        if arrival.may_repeat(record):
             if identity in stored:
                 continue
             stored.add(identity)

@@ -16,6 +16,7 @@ from streams.decode import Undecodable, decode, read
 from streams.kafka import topics_of
 from streams.positions import Position, event_id
 from streams.records import Event, Memory
+from streams.redrive import redriven
 
 
 class Layer(IntEnum):
@@ -70,5 +71,7 @@ def _identities(settings: Settings, batches: Batches) -> tuple[list[UUID], set[t
             except Undecodable:
                 continue  # the sink has put it into the dead letters
             if anima is not None and isinstance(record, Event):
-                events.append(event_id(anima, raw.partition, raw.offset, record.dedupe_key))
+                again = redriven(raw)
+                _, partition, offset = again.first if again else (raw.topic, raw.partition, raw.offset)
+                events.append(event_id(anima, partition, offset, record.dedupe_key))
     return events, memories

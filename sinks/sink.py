@@ -1,52 +1,69 @@
 """sink: every topic into Postgres, rows and progress in one transaction."""
 
+import sys
 from functools import partial
 from typing import Any
 
 import psycopg
-import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from sinks import events, memories, progress, recalls
-from sinks.copy import copy_rows, moment
-from sinks.database import Pool, pool, sql
+from sinks import events, letters, memories, progress, recalls, stops
+from sinks.database import Pool, pool
 from stack.settings import Settings
 from streams.consumer import Batches, Consumer, run_loop
 from streams.dead_letters import DeadLetter, bury
 from streams.decode import Undecodable, decode, read
+from streams.failure_share import NOTHING, FailureShare, MostlyFailing, Tally
 from streams.kafka import producer, topics_of
 from streams.records import Memory, Recall, Tick
+from streams.redrive import redriven
 
 STAGE = "sink"
-LETTER_COLUMNS = ("topic", "partition", "offset", "stage", "reason", "key", "value", "recorded_at", "attempts")
 UNKNOWN_ANIMA = "the key names no anima that is known, and ELEPHANTASM_STRICT_ANIMAS is set: create the anima first"
-log = structlog.get_logger()
 
 
 class Sink:
-    def __init__(self, settings: Settings, pool: Pool, producer: AIOKafkaProducer) -> None:
+    def __init__(self, settings: Settings, pool: Pool, producer: AIOKafkaProducer, past: Tally) -> None:
+        """`past`: the run with which an earlier process stopped."""
         self.settings, self.pool, self.producer = settings, pool, producer
         self.topics = topics_of(settings)
+        self.share, self.stopped = FailureShare(settings.failure_share, past), past != NOTHING
 
     async def handle(self, batches: Batches, expected: dict[TopicPartition, int]) -> None:
-        """One transaction for one poll. Raises NotOwner, and psycopg.Error with nothing written."""
-        letters: list[DeadLetter] = []
-        arrivals, served = self._log(batches, letters)
-        revisions = self._memories(batches, letters)
+        """One transaction for one poll. Raises NotOwner, MostlyFailing, and psycopg.Error with nothing written."""
+        buried: list[DeadLetter] = []
+        arrivals, served = self._log(batches, buried)
+        revisions = self._memories(batches, buried)
         async with self.pool.connection() as connection, connection.transaction():
             reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
             await progress.advance(connection, STAGE, expected, reached)
-            letters += await self._write_events(connection, arrivals, batches)
+            buried += await self._write_events(connection, arrivals, batches)
+            self._require_most_good(batches, buried)
+            if self.stopped:
+                await stops.clear(connection, STAGE)
             if served:
                 await recalls.write(connection, served)
             if revisions:
                 await memories.write(connection, revisions)
-            await self._write_letters(connection, batches)
-            if letters:  # before the commit: a crash in between repeats them under the same source
-                await bury(self.producer, self.topics.dead_letters.name, letters)
+            if grave := self._of(batches, self.topics.dead_letters.name):
+                await letters.write(connection, grave)
+            if buried:  # before the commit: a crash in between repeats them under the same source
+                await bury(self.producer, self.topics.dead_letters.name, buried)
+        self.stopped = False
 
-    def _log(self, batches: Batches, letters: list[DeadLetter]) -> tuple[list[events.Arrival], list[recalls.Served]]:
+    def _of(self, batches: Batches, topic: str) -> "list[ConsumerRecord[bytes, bytes]]":
+        return [raw for tp, records in batches.items() if tp.topic == topic for raw in records]
+
+    def _require_most_good(self, batches: Batches, buried: list[DeadLetter]) -> None:
+        """Raises MostlyFailing. Dead letters are no records of the log: each failure would bring one."""
+        seen = sum(len(records) for tp, records in batches.items() if tp.topic != self.topics.dead_letters.name)
+        batch = Tally(seen, len(buried))
+        if not self.share.admits(batch):
+            reasons = [letter.reason for letter in buried]
+            raise MostlyFailing(STAGE, self.share.limit, self.share.run, batch, reasons)
+
+    def _log(self, batches: Batches, buried: list[DeadLetter]) -> tuple[list[events.Arrival], list[recalls.Served]]:
         arrivals, served = [], []
         for tp, records in batches.items():
             if tp.topic != self.topics.events.name:
@@ -55,17 +72,18 @@ class Sink:
                 try:
                     anima, record = decode(raw, self.settings.partitions)
                 except Undecodable as error:
-                    letters.append(DeadLetter.of(raw, STAGE, str(error)))
+                    buried.append(DeadLetter.of(raw, STAGE, str(error)))
                     continue
                 if anima is None or isinstance(record, Tick):
                     continue
                 if isinstance(record, Recall):
                     served.append(recalls.Served(anima, raw.partition, raw.offset, raw.timestamp, record))
                 else:
-                    arrivals.append(events.Arrival(anima, raw.key, raw.partition, raw.offset, raw.timestamp, record))
+                    place, again = (raw.partition, raw.offset, raw.timestamp), redriven(raw)
+                    arrivals.append(events.Arrival(anima, raw.key, *place, record, again and again.first))
         return arrivals, served
 
-    def _memories(self, batches: Batches, letters: list[DeadLetter]) -> list[memories.Stored]:
+    def _memories(self, batches: Batches, buried: list[DeadLetter]) -> list[memories.Stored]:
         revisions = []
         for tp, records in batches.items():
             if tp.topic != self.topics.memories.name:
@@ -74,7 +92,7 @@ class Sink:
                 try:
                     revisions.append((read(Memory, raw), raw.partition, raw.offset))
                 except Undecodable as error:
-                    letters.append(DeadLetter.of(raw, STAGE, str(error)))
+                    buried.append(DeadLetter.of(raw, STAGE, str(error)))
         return revisions
 
     async def _write_events(
@@ -97,43 +115,18 @@ class Sink:
             if tp.topic == self.topics.events.name and (tp.partition, raw.offset) in refused
         ]
 
-    async def _write_letters(self, connection: psycopg.AsyncConnection[Any], batches: Batches) -> None:
-        letters = []
-        for tp, records in batches.items():
-            if tp.topic != self.topics.dead_letters.name:
-                continue
-            for raw in records:
-                try:
-                    letters.append(DeadLetter.read(raw))
-                except (KeyError, ValueError) as error:
-                    log.warning("not one of our dead letters", offset=raw.offset, error=repr(error))
-        if letters:
-            await _store_letters(connection, letters)
-
-
-async def _store_letters(connection: psycopg.AsyncConnection[Any], letters: list[DeadLetter]) -> None:
-    unique = {(letter.source, letter.stage): letter for letter in reversed(letters)}
-    await connection.execute(sql("dead_letters_incoming"))
-    await copy_rows(
-        connection,
-        "incoming_letters",
-        LETTER_COLUMNS,
-        [
-            (*source, stage, letter.reason.replace("\x00", "�"), letter.key, letter.value,
-             moment(letter.timestamp_ms), letter.attempts)
-            for (source, stage), letter in unique.items()
-        ],
-    )  # fmt: skip
-    await connection.execute(sql("dead_letters_upsert"))
-
 
 async def main(settings: Settings) -> None:
     topics = topics_of(settings)
-    async with pool(settings) as rows, producer(settings) as letters:
+    async with pool(settings) as rows, producer(settings) as kafka:
         await rows.wait()
-        sink = Sink(settings, rows, letters)
+        sink = Sink(settings, rows, kafka, await stops.load(rows, STAGE))
         names = [topics.events.name, topics.memories.name, topics.dead_letters.name]
-        await Consumer(settings, STAGE, names, partial(progress.load, rows, STAGE), sink.handle).run()
+        try:
+            await Consumer(settings, STAGE, names, partial(progress.load, rows, STAGE), sink.handle).run()
+        except MostlyFailing as stopped:
+            await stops.note(rows, STAGE, stopped)
+            sys.exit(f"elephantasm: {stopped}")
 
 
 def run(settings: Settings) -> None:

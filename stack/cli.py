@@ -15,6 +15,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+letters = typer.Typer(
+    help="What could not be processed: look at it, redrive it, or put it aside.", no_args_is_help=True
+)
+app.add_typer(letters, name="dead-letters")
+
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids, as `list` shows them.")]
+OfStage = Annotated[str | None, typer.Option("--stage", help="Of this stage.")]
+OfTopic = Annotated[str | None, typer.Option("--topic", help="Whose records stood on this topic.")]
+OfReason = Annotated[str | None, typer.Option("--reason", help="Whose reason contains this.")]
+AtMost = Annotated[int, typer.Option(min=1, max=100_000, help="No more than so many, the oldest first.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which (the first 200).")]
+
 
 @app.command()
 def up(
@@ -136,6 +149,67 @@ def lag(
     from stack.lag import lag
 
     lag(configured(), as_json, watch)
+
+
+@letters.command("list")
+def list_letters(
+    stage: OfStage = None,
+    topic: OfTopic = None,
+    reason: OfReason = None,
+    state: Annotated[str | None, typer.Option(help="open, redriven or discarded.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="No more than so many, the latest first.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Show what could not be processed, the latest first."""
+    from stack.dead_letters import list_letters
+    from stack.environment import configured
+
+    wanted = {"stage": stage, "topic": topic, "reason": reason, "state": state, "limit": limit}
+    list_letters(configured(), wanted, as_json)
+
+
+@letters.command("show")
+def show_letter(letter: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
+    """Show one: its bytes, and every try at its record."""
+    from stack.dead_letters import show
+    from stack.environment import configured
+
+    show(configured(), letter, as_json)
+
+
+@letters.command("redrive")
+def redrive_letters(
+    ids: Ids = None,
+    stage: OfStage = None,
+    topic: OfTopic = None,
+    reason: OfReason = None,
+    limit: AtMost = 200,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Send records through the pipeline again, once."""
+    from stack.dead_letters import Chosen, redrive
+    from stack.environment import configured
+
+    redrive(configured(), Chosen(ids, stage, topic, reason), limit, dry_run, as_json)
+
+
+@letters.command("discard")
+def discard_letters(
+    why: Annotated[str, typer.Option(help="Kept with the letters.")],
+    ids: Ids = None,
+    stage: OfStage = None,
+    topic: OfTopic = None,
+    reason: OfReason = None,
+    limit: AtMost = 200,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Put letters aside. They stay, marked."""
+    from stack.dead_letters import Chosen, discard
+    from stack.environment import configured
+
+    discard(configured(), Chosen(ids, stage, topic, reason), why, limit, dry_run, as_json)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from stack.environment import variables
 from stack.errors import StackError
 from stack.processes import MARK, programs
 from stack.progress import Progress, Silent
-from stack.readiness import admin_step, api_ready
+from stack.readiness import admin_step, all_well, api_ready
 from stack.settings import Settings
 from stack.supervision import NotRunningError, Running, Supervisor
 from stack.waiting import until
@@ -91,8 +91,10 @@ class Stack:
         if not found:
             return Status(False, "not running", [])
         down = [process.name for process in found if not process.pid]
-        ready, said = (False, f"{', '.join(down)} not running") if down else api_ready(self.settings)
-        return Status(ready, "" if ready else said, [_process(running) for running in found])
+        well, said = all_well(self.settings)
+        reasons = [f"{', '.join(down)} not running"] if down else []
+        reasons += [] if well else [said]
+        return Status(not reasons, "; ".join(reasons), [_process(running) for running in found])
 
     def _versions(self) -> dict[str, str]:
         versions = {}

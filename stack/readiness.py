@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import json
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -14,13 +15,27 @@ PROBE_S = 5.0
 
 def api_ready(settings: Settings) -> tuple[bool, str]:
     """Whether the API says that it is ready, and what it said."""
+    status, said = _ask(settings, "/api/readyz")
+    return status == 200, said
+
+
+def all_well(settings: Settings) -> tuple[bool, str]:
+    """Whether nothing is missing, stages that stopped included; and what is."""
+    status, said = _ask(settings, "/api/health")
+    if status != 200:
+        return False, said
+    missing = json.loads(said)["missing"]
+    return not missing, "; ".join(missing)
+
+
+def _ask(settings: Settings, path: str) -> tuple[int, str]:
     connection = http.client.HTTPConnection(api_address(settings), settings.api_port, timeout=PROBE_S)
     try:
-        connection.request("GET", "/api/readyz")
+        connection.request("GET", path)
         response = connection.getresponse()
-        return response.status == 200, response.read(2000).decode(errors="replace")
+        return response.status, response.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
-        return False, f"the API does not answer ({error or type(error).__name__})"
+        return 0, f"the API does not answer ({error or type(error).__name__})"
     finally:
         connection.close()
 

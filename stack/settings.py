@@ -84,6 +84,13 @@ class Settings(BaseSettings):
         description="Name of this process; two workers of one stage need two names.",
     )
     strict_animas: bool = Field(False, description="Dead-letter events of unknown animas instead of registering them.")
+    failure_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="`sink` and `synthesize` stop when more than this share of their latest records fails, of at "
+        "least 100; 1: never, all of them become dead letters.",
+    )
 
     # accumulation: the defaults of animas that have no configuration of their own
     time_weight: float = Field(1.0, ge=0, le=5, description="Score per hour since the first pending event.")

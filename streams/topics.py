@@ -61,21 +61,21 @@ def topics(prefix: str, generation: int) -> Topics:
         ),
         triggers=Topic(
             f"{derived}triggers",
-            ("score",),
+            ("score", "api"),
             (SynthesisTrigger,),
             {"cleanup.policy": "delete", "retention.ms": "-1"},
             "Windows that are due to be synthesised.",
         ),
         memories=Topic(
             f"{derived}memories",
-            ("synthesize",),
+            ("synthesize", "api"),
             (Memory,),
             {"cleanup.policy": "delete", "retention.ms": "-1"},
             "Revisions of memories.",
         ),
         dead_letters=Topic(
             f"{prefix}dead-letters",
-            ("sink", "synthesize"),
+            ("sink", "synthesize", "api"),
             (),
             {
                 "cleanup.policy": "delete",
@@ -83,7 +83,7 @@ def topics(prefix: str, generation: int) -> Topics:
                 # A letter is larger than its record: what passed a topic's limit compressed must still find room here.
                 "max.message.bytes": str(2 * LETTER_BYTES),
             },
-            "Records that could not be processed: original bytes, headers saying where from and why.",
+            "Records that could not be processed: original bytes, where from and why; and what was decided.",
         ),
         accumulation=Topic(
             f"{derived}score-accumulation-changelog",

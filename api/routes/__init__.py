@@ -1,6 +1,6 @@
 """One file per group of endpoints; `routers` in the order of the documentation."""
 
-from api.routes import animas, events, health, lag, lineage, memories, ops, packs, synthesis
+from api.routes import animas, dead_letters, events, health, lag, lineage, memories, packs, synthesis
 
 routers = (
     health.router,
@@ -11,5 +11,5 @@ routers = (
     synthesis.router,
     packs.router,
     lag.router,
-    ops.router,
+    dead_letters.router,
 )

@@ -48,8 +48,10 @@ async def ready(ctx: Ctx, response: Response) -> Readiness:
 
 @router.get("/health", summary="Report")
 async def health(ctx: Ctx) -> Health:
-    """The same as a report: always 200."""
+    """The same as a report, always 200; and which stages have stopped because too many records failed."""
     missing = await _missing(ctx)
+    if not missing:
+        missing = [row["reason"] for row in await ctx.rows("SELECT reason FROM stops ORDER BY stage")]
     return Health(status="degraded" if missing else "ok", missing=missing, generation=ctx.settings.generation)
 
 

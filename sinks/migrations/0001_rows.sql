@@ -101,15 +101,34 @@ CREATE TABLE memory_events (
 );
 CREATE INDEX memory_events_event ON memory_events (anima_id, event_seq);
 
+-- What could not be processed, and what was decided about it: the topic of dead letters as a table.
 CREATE TABLE dead_letters (
-    topic       text NOT NULL,              -- where the record stood
-    partition   int  NOT NULL,
-    "offset"    bigint NOT NULL,
-    stage       text NOT NULL,
-    reason      text NOT NULL,
-    key         bytea,
-    value       bytea,
-    recorded_at timestamptz NOT NULL,
-    attempts    int NOT NULL,
-    PRIMARY KEY (topic, partition, "offset", stage)
+    id              uuid PRIMARY KEY,       -- derived from the record's position and the stage
+    topic           text NOT NULL,          -- where the record stood
+    partition       int  NOT NULL,
+    "offset"        bigint NOT NULL,
+    stage           text NOT NULL,
+    reason          text NOT NULL,
+    key             bytea,
+    value           bytea,
+    recorded_at     timestamptz NOT NULL,   -- the record's timestamp
+    failed_at       timestamptz NOT NULL,   -- the letter's
+    attempts        int NOT NULL,
+    first_partition int NOT NULL,           -- where it stood at its first attempt
+    first_offset    bigint NOT NULL,
+    state           text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'redriven', 'discarded')),
+    decided_at      timestamptz,
+    decided_by      text,
+    note            text                    -- the redriven record's position; or why it was discarded
+);
+CREATE INDEX dead_letters_latest ON dead_letters (failed_at DESC);
+CREATE INDEX dead_letters_attempts ON dead_letters (topic, first_partition, first_offset);
+
+-- Stages that stopped because too many records failed, until one of their workers goes on.
+CREATE TABLE stops (
+    stage      text PRIMARY KEY,
+    records    int  NOT NULL,               -- the run before the batch at which it stopped
+    failures   int  NOT NULL,
+    reason     text NOT NULL,
+    stopped_at timestamptz NOT NULL DEFAULT now()
 );

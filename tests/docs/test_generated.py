@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml  # type: ignore[import-untyped]
 
 from docs import generate
 from stack.settings import Settings
-from streams.dead_letters import DeadLetter
+from streams.dead_letters import DeadLetter, Decision, Verdict
 from streams.positions import Position
 from streams.records import Event
 from streams.topology import STAGES
@@ -107,7 +108,10 @@ def test_operations_are_those_of_the_topology() -> None:
 def test_every_message_says_what_its_key_is() -> None:
     for channel in ASYNC["channels"].values():
         for message in map(resolve, references(channel["messages"])):
-            assert message["name"] in ("Tick", "DeadLetter") or message["bindings"]["kafka"]["key"]["description"]
+            assert (
+                message["name"] in ("Tick", "DeadLetter", "Decision")
+                or message["bindings"]["kafka"]["key"]["description"]
+            )
 
 
 def test_the_schema_of_an_event_is_what_a_producer_needs() -> None:
@@ -117,9 +121,17 @@ def test_the_schema_of_an_event_is_what_a_producer_needs() -> None:
 
 
 def test_dead_letters_have_the_headers_that_are_documented() -> None:
-    letter = DeadLetter(Position("elephantasm.events", 3, 1042), "sink", "no key", None, b"{}", 0)
+    source = Position("elephantasm.events", 3, 1042)
+    letter = DeadLetter(source, "sink", "no key", None, b"{}", 0)
+    again = replace(letter, attempts=2, first=source)
     headers = resolve("#/components/messages/DeadLetter")["headers"]
-    assert [name for name, _ in letter.headers()] == headers["required"] == list(headers["properties"])
+    assert [name for name, _ in letter.headers()] == headers["required"]
+    assert [name for name, _ in again.headers()] == list(headers["properties"])
+    decision = Decision(source, "sink", Verdict.discarded, "local", "a test")
+    headers = resolve("#/components/messages/Decision")["headers"]
+    assert [name for name, _ in decision.headers()] == headers["required"] == list(headers["properties"])
+    headers = resolve("#/components/schemas/Redriven")
+    assert [name for name, _ in letter.again().headers()] == list(headers["properties"])
 
 
 def test_openapi_is_json_with_sorted_keys() -> None:
