@@ -14,17 +14,34 @@ import structlog
 log = structlog.get_logger()
 
 
+GRACE_S = 3.0  # from the last reply to the delivery of what is made of it
+
+
+async def _nothing() -> None:
+    pass
+
+
 class OrderedPool:
     """`work(record)` is done when its output is delivered. At most `calls` run at once, of at most `batches` batches.
 
     When partitions are revoked, what has not begun is void and nothing of it is acknowledged; what runs goes on, and
-    its outputs are recognised by their derived ids. An exception in `work` ends the process un-acknowledged.
+    its outputs are recognised by their derived ids. An exception in `work` ends the process un-acknowledged, after
+    `parting`: what has been paid for and must not be lost with the process.
     """
 
-    def __init__(self, work: Callable[[Any], Awaitable[None]], calls: int, batches: int = 8) -> None:
-        self.work = work
+    def __init__(
+        self,
+        work: Callable[[Any], Awaitable[None]],
+        calls: int,
+        batches: int = 8,
+        *,
+        parting: Callable[[], Awaitable[None]] = _nothing,
+    ) -> None:
+        self.work, self.parting = work, parting
         self.calls, self.batches = asyncio.Semaphore(calls), asyncio.Semaphore(batches)
         self.assignment = 0
+        self.stopping = False
+        self.begun: set[asyncio.Task[bool]] = set()
         self.last: dict[bytes, asyncio.Task[bool]] = {}
         self.running: set[asyncio.Task[None]] = set()
 
@@ -41,22 +58,39 @@ class OrderedPool:
         self.assignment += 1
         self.last.clear()
 
+    async def stop(self) -> None:
+        """Nothing more begins. What cannot end within `GRACE_S` of `parting` is cancelled, un-acknowledged."""
+        self.stopping = True
+        await self.parting()
+        if self.begun:
+            await asyncio.wait(self.begun, timeout=GRACE_S)
+        for task in self.begun:
+            task.cancel()
+        if self.running:
+            await asyncio.wait(self.running)
+
     def _start(self, record: Any) -> "asyncio.Task[bool]":
         key = record.key
         task = asyncio.ensure_future(self._after(self.last.get(key), record, self.assignment))
         self.last[key] = task
+        self.begun.add(task)
+        task.add_done_callback(self.begun.discard)
         task.add_done_callback(lambda done: self.last.pop(key) if self.last.get(key) is done else None)
         return task
 
     async def _after(self, previous: "asyncio.Task[bool] | None", record: Any, assignment: int) -> bool:
         if previous is not None:
             await asyncio.wait([previous])
-            if previous.exception() is not None:
+            if previous.cancelled() or previous.exception() is not None:
                 return False  # the process is about to end; nothing may overtake what failed
         async with self.calls:
-            if assignment != self.assignment:
+            if self.stopping or assignment != self.assignment:
                 return False
-            await self.work(record)
+            try:
+                await self.work(record)
+            except Exception:
+                self.stopping = True
+                raise
         return True
 
     async def _finish(self, batch: Any, tasks: "list[asyncio.Task[bool]]", assignment: int) -> None:
@@ -68,4 +102,10 @@ class OrderedPool:
         self.batches.release()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("work failed, stopping un-acknowledged", error=repr(error), exc_info=error)
+            self.running.add(asyncio.ensure_future(self._end()))
+
+    async def _end(self) -> None:
+        try:
+            await self.parting()
+        finally:
             os._exit(70)

@@ -1,7 +1,6 @@
 """synthesize: a trigger becomes a memory. Claim the window, read its events, ask the model, send the revision."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid5
@@ -11,14 +10,15 @@ import structlog
 from aiokafka import AIOKafkaProducer
 
 from agents.llm.calls import Calls, Limits, Payer
-from agents.llm.errors import InvalidReplyError, OverBudgetError, RefusedError, RetryLaterError, WrongSettingError
+from agents.llm.errors import InvalidReplyError, OverBudgetError, RefusedError, RetryLaterError
 from agents.llm.ledger import PostgresLedger
 from agents.llm.model import Call
 from agents.llm.provider import provider
 from agents.llm.synthesis import Synthesis, synthesis_call
+from agents.llm.turns import PostgresTurns
 from agents.ordered_pool import OrderedPool
 from sinks import progress, stops, windows
-from sinks.database import Pool, pool
+from sinks.database import Pool, dsn, pool
 from stack.settings import Settings
 from streams.app import faust_app, run_worker, wire
 from streams.dead_letters import DeadLetter, bury
@@ -90,8 +90,10 @@ class Synthesize:
         self.settings, self.topics = settings, topics_of(settings)
         self.pool: Pool = pool(settings, size=8)
         self.producer: AIOKafkaProducer | None = None
-        self.calls = Calls(provider(settings), PostgresLedger(self.pool), Limits.of(settings))
-        self.ordered = OrderedPool(self.work, settings.llm_concurrency)
+        self.turns = PostgresTurns(dsn(settings), 2 * settings.llm_timeout_s)
+        self.calls = Calls(provider(settings), PostgresLedger(self.pool), self.turns, Limits.of(settings))
+        # Replies on their way are paid for: they reach the ledger before the process ends.
+        self.ordered = OrderedPool(self.work, settings.llm_concurrency, parting=self.calls.drain)
         self.share, self.stopped = FailureShare(settings.failure_share), False
 
     async def run(self, stream: Any) -> None:
@@ -103,10 +105,10 @@ class Synthesize:
         await self.ordered.run(stream)
 
     async def stop(self, *_: Any, **__: Any) -> None:
-        """Replies on their way are paid for: they reach the ledger before the process ends."""
-        await self.calls.drain()
+        await self.ordered.stop()
         if self.producer is not None:
             await self.producer.stop()
+        await self.turns.aclose()
         await self.pool.close()
 
     async def work(self, raw: Any) -> None:
@@ -118,8 +120,6 @@ class Synthesize:
             await self._require_most_good(str(error))
             await bury(self.producer, self.topics.dead_letters.name, [DeadLetter.of(raw, STAGE, str(error))])
             return
-        except WrongSettingError as error:
-            sys.exit(f"elephantasm: {error}")
         await self._require_most_good(None)
         if made is not None:
             await self.producer.send_and_wait(

@@ -1,7 +1,7 @@
 """The shell around a language model: every paid call goes through here.
 
-ledger → budget → a free slot → the call, with time-out and retries → ledger → the caller. The reply is in the ledger
-before anyone sees it, so a crash after that point costs nothing, and a replay finds it there.
+ledger → budget → a free slot → attempts, each: turn → ledger → the request, with time-out → ledger → the caller. The
+reply is in the ledger before anyone sees it, so a crash after that point costs nothing, and a replay finds it there.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from uuid import UUID
 from pydantic import ValidationError
 from tenacity import (
     AsyncRetrying,
+    RetryCallState,
     retry_if_exception,
     stop_after_attempt,
 )
@@ -25,11 +26,13 @@ from agents.llm.backoff import LONGEST_WAIT_S, Sleep, wait
 from agents.llm.errors import InvalidReplyError, ModelError, OverBudgetError, RefusedError, RetryLaterError
 from agents.llm.ledger import Entry, Ledger, Recorded
 from agents.llm.model import Call, LanguageModel, Reply, T, readable
+from agents.llm.turns import Turns
 from stack.settings import Settings
 
 BUDGET_PERIOD = timedelta(hours=24)
 # What has been paid for is worth a few minutes of waiting for the database: 12 attempts, half a minute apart at most.
 RECORD_ATTEMPTS = 12
+ENDING = "this process is about to end"
 # In characters. A longer request is recorded by its size.
 LONGEST_REQUEST = 64_000
 
@@ -63,6 +66,8 @@ class _Tab(Generic[T]):
     """What a call has cost so far; `call` carries the last rejected reply."""
 
     call: Call[T]
+    call_id: str
+    payer: Payer
     input_tokens: int = 0
     output_tokens: int = 0
     attempts: int = 0
@@ -93,6 +98,7 @@ class Calls:
         self,
         model: LanguageModel,
         ledger: Ledger,
+        turns: Turns,
         limits: Limits,
         *,
         now: Callable[[], datetime] = _utc_now,
@@ -100,11 +106,14 @@ class Calls:
     ) -> None:
         self.model = model
         self._ledger = ledger
+        self._turns = turns
         self._limits = limits
         self._now = now
         self._sleep = sleep
         self._slots = asyncio.Semaphore(limits.concurrency)
         self._in_flight: dict[str, asyncio.Task[Any]] = {}
+        self._asking: set[str] = set()
+        self._draining = False
 
     async def complete(self, call: Call[T], payer: Payer) -> Reply[T]:
         """The reply to a call, paid for at most once: equal calls in flight share one request, answered ones come from
@@ -118,6 +127,8 @@ class Calls:
             return await self.model.complete(call)
         call_id = call.id
         if call_id not in self._in_flight:
+            if self._draining:
+                raise RetryLaterError(ENDING)
             task = asyncio.create_task(self._answer(call_id, call, payer), name=f"llm call {call_id[:12]}")
             task.add_done_callback(partial(self._landed, call_id))
             self._in_flight[call_id] = task
@@ -125,7 +136,13 @@ class Calls:
         return reply
 
     async def drain(self) -> None:
-        """Returns when every request in flight is answered and recorded, or has failed. For a process about to stop."""
+        """For a process about to end. Nothing more is asked for, and what waits to ask is cancelled, its callers too.
+        Returns when every request on its way is answered and recorded, or has failed.
+        """
+        self._draining = True
+        for call_id, task in self._in_flight.items():
+            if call_id not in self._asking:
+                task.cancel()
         await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
 
     def _landed(self, call_id: str, task: asyncio.Task[Any]) -> None:
@@ -135,13 +152,16 @@ class Calls:
             task.exception()
 
     async def _answer(self, call_id: str, call: Call[T], payer: Payer) -> Reply[T]:
-        recorded = await self._ledger.get(call_id)
-        reply = _replayed(call, recorded) if recorded else None
+        reply = await self._recorded(call_id, call)
         if reply is not None:
             return reply
         await self._check_budget(payer.anima_id)
         async with self._slots:
-            return await self._pay(call_id, call, payer)
+            return await self._pay(_Tab(call, call_id, payer))
+
+    async def _recorded(self, call_id: str, call: Call[T]) -> Reply[T] | None:
+        recorded = await self._ledger.get(call_id)
+        return _replayed(call, recorded) if recorded else None
 
     async def _check_budget(self, anima_id: UUID) -> None:
         limit = self._limits.daily_tokens
@@ -152,23 +172,43 @@ class Calls:
         if spent >= limit:
             raise OverBudgetError(anima_id, spent=spent, limit=limit, since=since)
 
-    async def _pay(self, call_id: str, call: Call[T], payer: Payer) -> Reply[T]:
-        tab = _Tab(call)
-        retrying = self._retrying(self._limits.attempts, RetryLaterError, InvalidReplyError)
+    async def _pay(self, tab: _Tab[T]) -> Reply[T]:
         try:
-            reply = tab.reply(await retrying(self._attempt, tab))
+            retrying = self._retrying(self._enough, RetryLaterError, InvalidReplyError)
+            reply: Reply[T] = await retrying(self._attempt, tab)
         except ModelError as error:
-            # Rejected replies were paid for too: a call that always fails must not be free.
-            if tab.input_tokens or tab.output_tokens:
-                await self._record(call_id, self._entry(tab, payer, None, str(error)))
+            await self._record_rejected(tab, str(error))
+            if isinstance(error, InvalidReplyError) and tab.attempts < self._limits.attempts:
+                raise RetryLaterError(ENDING) from error
             raise
-        await self._record(call_id, self._entry(tab, payer, reply.raw, None))
+        if reply.recorded:
+            await self._record_rejected(tab, "another worker asked again")
         return reply
+
+    def _enough(self, state: RetryCallState) -> bool:
+        return self._draining or state.attempt_number >= self._limits.attempts
 
     async def _attempt(self, tab: _Tab[T]) -> Reply[T]:
         tab.attempts += 1
+        async with self._turns.turn(tab.call_id):
+            self._asking.add(tab.call_id)
+            try:
+                reply = await self._ask(tab)
+                if not reply.recorded:
+                    await self._record(tab, reply.raw, None)
+                return reply
+            finally:
+                self._asking.discard(tab.call_id)
+
+    async def _ask(self, tab: _Tab[T]) -> Reply[T]:
+        """What another worker has paid for since, or else the model's reply. The time-out counts from the look into
+        the ledger: a worker frozen in between does not ask when it comes to, long after its turn.
+        """
         try:
             async with asyncio.timeout(self._limits.timeout_s):
+                recorded = await self._recorded(tab.call_id, tab.call)
+                if recorded is not None:
+                    return recorded
                 reply = await self.model.complete(tab.call)
         except TimeoutError as error:
             raise RetryLaterError(f"{self.model.name} did not answer within {self._limits.timeout_s:g} s") from error
@@ -180,25 +220,31 @@ class Calls:
             tab.add(error)
             raise
         tab.add(reply)
-        return reply
+        return tab.reply(reply)
 
-    async def _record(self, call_id: str, entry: Entry) -> None:
-        await self._retrying(RECORD_ATTEMPTS, RetryLaterError)(self._ledger.put, call_id, entry)
+    async def _record_rejected(self, tab: _Tab[T], problem: str) -> None:
+        """Rejected replies were paid for too: a call that always fails must not be free."""
+        if tab.input_tokens or tab.output_tokens:
+            await self._record(tab, None, problem)
 
-    def _retrying(self, attempts: int, *errors: type[ModelError]) -> AsyncRetrying:
+    async def _record(self, tab: _Tab[T], reply: str | None, problem: str | None) -> None:
+        entry = self._entry(tab, reply, problem)
+        await self._retrying(stop_after_attempt(RECORD_ATTEMPTS), RetryLaterError)(self._ledger.put, tab.call_id, entry)
+
+    def _retrying(self, stop: Callable[[RetryCallState], bool], *errors: type[ModelError]) -> AsyncRetrying:
         return AsyncRetrying(
-            stop=stop_after_attempt(attempts),
+            stop=stop,
             wait=wait,
             retry=retry_if_exception(lambda error: isinstance(error, errors) and not _asks_for_too_much(error)),
             sleep=self._sleep,
             reraise=True,
         )
 
-    def _entry(self, tab: _Tab[T], payer: Payer, reply: str | None, problem: str | None) -> Entry:
+    def _entry(self, tab: _Tab[T], reply: str | None, problem: str | None) -> Entry:
         prompt = tab.call.prompt
         return Entry(
-            anima_id=payer.anima_id,
-            trigger_id=payer.trigger_id,
+            anima_id=tab.payer.anima_id,
+            trigger_id=tab.payer.trigger_id,
             prompt=f"{prompt.name}.v{prompt.version}",
             prompt_hash=prompt.hash,
             model=tab.call.model,

@@ -65,17 +65,17 @@ class PostgresLedger:
 
     async def get(self, call_id: str) -> Recorded | None:
         async with self._cursor() as cursor:
-            row = await (await cursor.execute(_sql("get_call"), {"call_id": call_id})).fetchone()
+            row = await (await cursor.execute(sql("get_call"), {"call_id": call_id})).fetchone()
         return None if row is None else Recorded(*row)
 
     async def put(self, call_id: str, entry: Entry) -> None:
         async with self._cursor() as cursor:
-            await cursor.execute(_sql("put_call"), {"call_id": call_id, **asdict(entry)})
+            await cursor.execute(sql("put_call"), {"call_id": call_id, **asdict(entry)})
 
     async def spent(self, anima_id: UUID, since: datetime) -> int:
         async with self._cursor() as cursor:
             asked = {"anima_id": anima_id, "since": since}
-            row = await (await cursor.execute(_sql("spent_tokens"), asked)).fetchone()
+            row = await (await cursor.execute(sql("spent_tokens"), asked)).fetchone()
         return int(row[0]) if row else 0
 
     @asynccontextmanager
@@ -89,5 +89,5 @@ class PostgresLedger:
 
 
 @cache
-def _sql(name: str) -> bytes:
+def sql(name: str) -> bytes:
     return (files("agents.llm") / "sql" / f"{name}.sql").read_bytes()

@@ -1,6 +1,7 @@
-"""The ledger in memory: the double of PostgresLedger, held to the same tests."""
+"""The ledger in memory: the double of PostgresLedger, held to the same tests. And turns for who is alone."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -38,3 +39,11 @@ def _added(known: Entry, entry: Entry) -> Entry:
         attempts=known.attempts + entry.attempts,
         latency_s=known.latency_s + entry.latency_s,
     )
+
+
+class Alone:
+    """No other worker to wait for."""
+
+    @asynccontextmanager
+    async def turn(self, call_id: str) -> AsyncIterator[None]:
+        yield

@@ -16,8 +16,8 @@ from agents.llm.ledger import Ledger
 from agents.llm.model import Call, LanguageModel
 from agents.llm.synthesis import Synthesis, synthesis_call
 from tests.agents.llm.conftest import Event, Provider
-from tests.agents.llm.ledgers import MemoryLedger
-from tests.agents.llm.wire import MEMORY, status
+from tests.agents.llm.ledgers import Alone, MemoryLedger
+from tests.agents.llm.wire import MEMORY, Answer, held, status
 
 INES = UUID("11111111-1111-4111-8111-111111111111")
 GOOD = json.dumps(MEMORY)
@@ -45,7 +45,7 @@ def clock() -> Clock:
 
 
 def shell(model: LanguageModel, ledger: Ledger, clock: Clock, **limits: Any) -> Calls:
-    return Calls(model, ledger, replace(LIMITS, **limits), now=clock, sleep=clock.sleep)
+    return Calls(model, ledger, Alone(), replace(LIMITS, **limits), now=clock, sleep=clock.sleep)
 
 
 async def test_the_second_equal_call_makes_no_request(provider: Provider, ledger: Ledger, clock: Clock) -> None:
@@ -230,6 +230,76 @@ async def test_a_cancelled_caller_does_not_cancel_the_request(provider: Provider
         await caller
     await calls.drain()
     assert await ledger.get(provider.call().id) is not None
+
+
+async def ended_in_flight(calls: Calls, provider: Provider, answer: Answer) -> "asyncio.Task[Any]":
+    """A call whose answer comes after the process was told to end."""
+    gate = asyncio.Event()
+    provider.wire.will(held(answer, gate), provider.replies(GOOD))
+    asked = asyncio.create_task(calls.complete(provider.call(), Payer(INES)))
+    await provider.wire.arrived.wait()
+    draining = asyncio.create_task(calls.drain())
+    await asyncio.sleep(0)
+    gate.set()
+    await draining
+    return asked
+
+
+async def test_a_process_about_to_end_waits_for_its_reply(provider: Provider, ledger: Ledger, clock: Clock) -> None:
+    asked = await ended_in_flight(shell(provider.model, ledger, clock), provider, provider.replies(GOOD))
+    assert (await asked).value == Synthesis.model_validate(MEMORY)
+    assert await ledger.get(provider.call().id) is not None
+
+
+async def test_a_process_about_to_end_asks_for_nothing_more(provider: Provider, ledger: Ledger, clock: Clock) -> None:
+    calls = shell(provider.model, ledger, clock)
+    with pytest.raises(RetryLaterError):
+        await (await ended_in_flight(calls, provider, status(500)))
+    with pytest.raises(RetryLaterError, match="about to end"):
+        await calls.complete(provider.call("another"), Payer(INES))
+    assert len(provider.wire.asked) == 1
+
+
+async def test_a_rejected_reply_while_the_process_ends_condemns_nothing(
+    provider: Provider, ledger: Ledger, clock: Clock
+) -> None:
+    calls = shell(provider.model, ledger, clock)
+    with pytest.raises(RetryLaterError, match="about to end"):
+        await (await ended_in_flight(calls, provider, provider.replies("nonsense")))
+    assert await ledger.spent(INES, clock.now) == 120
+
+
+async def test_what_waits_to_ask_again_does_not_delay_the_end(provider: Provider, ledger: Ledger) -> None:
+    waiting = asyncio.Event()
+
+    async def for_ever(seconds: float) -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    provider.wire.will(status(429, headers={"retry-after": "60"}))
+    calls = Calls(provider.model, ledger, Alone(), LIMITS, sleep=for_ever)
+    asked = asyncio.create_task(calls.complete(provider.call(), Payer(INES)))
+    await waiting.wait()
+    await asyncio.wait_for(calls.drain(), 20)
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+
+
+async def test_what_another_worker_paid_for_meanwhile_is_not_asked_for_again(
+    provider: Provider, ledger: Ledger, clock: Clock
+) -> None:
+    """It was answered while this worker paused between two attempts, the first of which was paid for in vain."""
+    other = shell(provider.model, ledger, clock)
+
+    async def meanwhile(seconds: float) -> None:
+        await other.complete(provider.call(), Payer(INES))
+
+    provider.wire.will(provider.replies("nonsense"), provider.replies(GOOD))
+    calls = Calls(provider.model, ledger, Alone(), LIMITS, now=clock, sleep=meanwhile)
+    reply = await calls.complete(provider.call(), Payer(INES))
+    assert reply.recorded
+    assert len(provider.wire.asked) == 2
+    assert await ledger.spent(INES, clock.now) == 240
 
 
 @dataclass

@@ -89,6 +89,16 @@ def raw(body: str, content_type: str = "application/json") -> Answer:
     return answer
 
 
+def held(answer: Answer, gate: asyncio.Event) -> Answer:
+    """An answer that is on its way until the gate opens."""
+
+    async def later(request: web.Request) -> web.StreamResponse:
+        await gate.wait()
+        return await answer(request)
+
+    return later
+
+
 async def reset(request: web.Request) -> web.StreamResponse:
     """The connection breaks in the middle of the body."""
     response = web.StreamResponse(headers={"content-type": "application/json", "content-length": "1000"})
