@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import AlterPartitionReassignmentsRequest
 
 from stack import jars
 from stack.execute import complaint, execute
@@ -78,32 +80,32 @@ class SecondBroker:
             self.process = None
 
     async def take(self, topic: str) -> None:
-        """Once it has joined: the topic, which must be empty, is deleted and made again with all of it here."""
-        [declared] = [one for one in topics_of(self.settings).all() if one.name == topic]
+        """Once it has joined, all of the topic moves here."""
         admin = AIOKafkaAdminClient(**connection(self.settings))
         await admin.start()
         try:
-            await eventually(lambda: _knows(admin), 60, "the second broker has joined")
-            await admin.delete_topics([topic])
-            places = {number: [NODE] for number in range(self.settings.partitions)}
-            new = NewTopic(topic, -1, -1, replica_assignments=places, topic_configs=declared.config)
-
-            async def made() -> bool:
-                response = await admin.create_topics([new])
-                return all(not code for _, code, *_ in response.topic_errors)
-
-            await eventually(made, 60, f"{topic} is made again")
+            await eventually(lambda: _has_joined(admin), 120, "the second broker has joined")
+            places: list[Any] = [(number, [NODE], {}) for number in range(self.settings.partitions)]
+            request = AlterPartitionReassignmentsRequest(60_000, [(topic, places, {})], {})
+            response = await admin._send_to_controller(request)
+            assert not response.error_code, response
+            await eventually(lambda: _leads(admin, topic), 120, f"the second broker leads {topic}")
         finally:
             await admin.close()
 
 
-async def _knows(admin: AIOKafkaAdminClient) -> bool:
+async def _has_joined(admin: AIOKafkaAdminClient) -> bool:
     return any(broker["node_id"] == NODE for broker in (await admin.describe_cluster())["brokers"])
+
+
+async def _leads(admin: AIOKafkaAdminClient, topic: str) -> bool:
+    [found] = await admin.describe_topics([topic])
+    return all(one["replicas"] == [NODE] and one["leader"] == NODE for one in found["partitions"])
 
 
 @asynccontextmanager
 async def second_broker(settings: Settings) -> AsyncIterator[SecondBroker]:
-    """With the topic of memories, which must be empty. Killed at the end: everybody else has stopped by then."""
+    """With the topic of memories. Killed at the end: everybody else has stopped by then."""
     broker = SecondBroker(settings, free_port())
     await asyncio.to_thread(broker.format)
     broker.start()
