@@ -125,7 +125,7 @@ class Consumer:
     async def _commit(self) -> None:
         """Until Kafka has what Postgres has: batches may finish while an earlier commit is on its way."""
         try:
-            while (ours := self._ours()) and ours != self.committed:
+            while (ours := self._ours()) and ours != self.committed:  # aiokafka refuses to commit nothing
                 await self.kafka.commit(ours)
                 self.committed = ours
         except (CommitFailedError, IllegalStateError) as error:

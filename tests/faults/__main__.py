@@ -16,7 +16,7 @@ from rich.console import Console
 
 from benchmarks.machine import machine
 from streams.kafka import topics_of
-from tests.faults import crash_points, models, processes, servers  # noqa: F401  they declare kinds of faults
+from tests.faults import clocks, crash_points, models, poison, processes, servers  # noqa: F401  they declare kinds
 from tests.faults.expected import derive
 from tests.faults.invariants import paid_twice, violations
 from tests.faults.kinds import CLASSES, KINDS, Kind

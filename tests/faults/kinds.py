@@ -20,6 +20,7 @@ class Kind(NamedTuple):
 
 
 KINDS: list[Kind] = []
+NOT_OFFERED: dict[str, str] = {}  # kinds that cannot be had on this machine, and why
 
 
 def fault(of: str, name: str) -> Callable[[Inject], Inject]:

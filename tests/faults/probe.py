@@ -22,11 +22,11 @@ class NotRecovered(Exception):
     """Something does not work again within the limit; the message says what."""
 
 
-def probe_keys(partitions: int) -> list[bytes]:
-    """A key for each partition."""
+def probe_keys(partitions: int, name: str = "probe") -> list[bytes]:
+    """A key for each partition; each begins with the name."""
     found: dict[int, bytes] = {}
     for number in itertools.count():
-        key = b"probe-%d" % number
+        key = f"{name}-{number}".encode()
         found.setdefault(partition_of(key, partitions), key)
         if len(found) == partitions:
             return [found[partition] for partition in range(partitions)]

@@ -11,7 +11,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.kinds import CLASSES, Kind
+from tests.faults.kinds import CLASSES, NOT_OFFERED, Kind
 from tests.faults.violation import Sort, Violation
 
 HEADINGS = ("fault", "injected", "survived", "lost", "duplicated", "paid twice", "wrong", "recovery p50 s", "max s")
@@ -76,7 +76,8 @@ class Outcome:
             f"{self.lost_in_flight} replies of the model were in flight at a kill and had to be asked for again; "
             f"{sum(one.in_flight for one in self.injected)} calls were in flight when faults began."
         )
-        return [without, flight, "; ".join(f"{count:,} {name}" for name, count in self.counts.items()) + "."]
+        absent = [f"Not offered on this machine: {name}, since {why}." for name, why in NOT_OFFERED.items()]
+        return [without, flight, *absent, "; ".join(f"{count:,} {name}" for name, count in self.counts.items()) + "."]
 
 
 def show(console: Console, outcome: Outcome) -> None:

@@ -21,6 +21,8 @@ from stack.settings import EmbeddingProvider, LLMProvider, Settings
 from stack.supervision import NotRunningError, Running
 from tests.conftest import free_port
 from tests.faults.provider import Provider, providing
+from tests.faults.second_broker import SecondBroker, second_broker
+from tests.faults.small_disk import SmallDisk, small_disk
 from tests.live.log import eventually
 
 SESSION_S = 8.0  # after so long Kafka gives a silent worker's partitions to another
@@ -28,11 +30,14 @@ SESSION_S = 8.0  # after so long Kafka gives a silent worker's partitions to ano
 
 @dataclass
 class Scene:
-    """`dice` is drawn from by the fault at hand; `workers` are stages started beside those of the process manager."""
+    """`dice` is drawn from by the fault at hand; `workers` are stages started beside those of the process manager;
+    `broker` holds the topic of memories; `disk` the tables that grow, None where there are no mounts."""
 
     stack: Stack
     provider: Provider
     dice: random.Random
+    broker: SecondBroker
+    disk: SmallDisk | None
     workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     @property
@@ -155,11 +160,15 @@ async def scene(folder: Path, dice: random.Random) -> AsyncIterator[Scene]:
     async with providing() as provider:
         stack = Stack(settings_for(folder, provider, 2))
         await asyncio.to_thread(stack.start)
-        here = Scene(stack, provider, dice)
         try:
-            yield here
+            async with small_disk(stack.settings) as disk, second_broker(stack.settings) as broker:
+                here = Scene(stack, provider, dice, broker, disk)
+                try:
+                    yield here
+                finally:
+                    for process in here.workers:
+                        process.kill()
+                        process.wait()
+                    await asyncio.to_thread(stack.stop)  # the disk and the second broker have to outlive it
         finally:
-            for process in here.workers:
-                process.kill()
-                process.wait()
             await asyncio.to_thread(stack.stop)

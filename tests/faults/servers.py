@@ -1,12 +1,18 @@
-"""Faults of the servers: Kafka and Postgres killed, restarted, frozen, cut off."""
+"""Faults of the servers: Kafka and Postgres killed, restarted, frozen, cut off, without room, in part away."""
 
+import asyncio
 import signal
+from pathlib import Path
 
 import psycopg
 
 from sinks.database import dsn
-from tests.faults.kinds import fault
+from tests.faults.kinds import NOT_OFFERED, fault
 from tests.faults.scene import Scene, frozen, hit
+from tests.faults.small_disk import allowed
+from tests.live.log import eventually
+
+CLIENTS = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
 
 
 def _pid(scene: Scene, name: str) -> int:
@@ -43,7 +49,47 @@ async def restart_postgres(scene: Scene) -> None:
 @fault("servers", "all connections to Postgres terminated")
 async def terminate_connections(scene: Scene) -> None:
     async with await psycopg.AsyncConnection.connect(dsn(scene.settings), autocommit=True) as connection:
-        await connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        )
+        await connection.execute(f"SELECT pg_terminate_backend(pid) FROM ({CLIENTS}) AS client")
+
+
+@fault("servers", "a backend of Postgres killed")
+async def kill_backend(scene: Scene) -> None:
+    """Postgres then ends all others and recovers as after a crash."""
+    async with await psycopg.AsyncConnection.connect(dsn(scene.settings), autocommit=True) as connection:
+        pids = [row[0] for row in await (await connection.execute(CLIENTS)).fetchall()]
+        hit(scene.dice.choice(pids), signal.SIGKILL)
+
+
+@fault("servers", "the leader of one topic away")
+async def no_leader(scene: Scene) -> None:
+    """Of the topic of memories; the broker that holds all others goes on."""
+    scene.broker.kill()
+    await asyncio.sleep(scene.dice.uniform(3, 15))
+    scene.broker.start()
+
+
+async def full_disk(scene: Scene) -> None:
+    """Of the tables that grow. The sink finds no room, more than once, until there is some again."""
+    assert scene.disk is not None
+    log = scene.stack.directory.logs / "postgres.log"
+    before = _refusals(log)
+    scene.disk.fill()
+    try:
+
+        async def refused() -> bool:
+            return _refusals(log) > before
+
+        await eventually(refused, 60, "Postgres finds no room")
+        await asyncio.sleep(scene.dice.uniform(3, 10))
+    finally:
+        scene.disk.clear()
+
+
+def _refusals(log: Path) -> int:
+    return log.read_bytes().count(b"No space left on device")
+
+
+if allowed():
+    fault("servers", "no room on the disk of Postgres")(full_disk)
+else:
+    NOT_OFFERED["no room on the disk of Postgres"] = "this process may not mount a small file system"
