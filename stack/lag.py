@@ -76,22 +76,22 @@ def _print(report: LagReport, as_json: bool, watch: bool) -> None:
 
 def table(report: LagReport) -> Table:
     """A row per stage and topic: verdict, sums, and the partitions that lag."""
-    rows = Table(
-        "stage", "workers", "topic", "verdict", "lag", "waits for", "unmoved for", "partitions behind",
-        box=None, pad_edge=False,
-    )  # fmt: skip
+    rows = Table("stage", "workers", "verdict", "lag", "waits", "unmoved", "topic", "behind", box=None, pad_edge=False)
     for stage, topic in dict.fromkeys((one.stage, one.topic) for one in report.partitions):
         of_topic = [one for one in report.partitions if (one.stage, one.topic) == (stage, topic)]
-        rows.add_row(stage, str(report.stages[stage].members), topic, *_row(of_topic))
+        rows.add_row(stage, str(report.stages[stage].members), *_row(of_topic), topic, _behind(of_topic))
     return rows
 
 
 def _row(partitions: list[PartitionLag]) -> tuple[str, ...]:
-    behind = ", ".join(f"{one.partition}: {one.lag:,}" for one in partitions if one.lag)
     return (
         worst([one.verdict for one in partitions]).value,
         f"{sum(one.lag for one in partitions):,}",
         f"{max(one.seconds for one in partitions):.1f} s",
         f"{max(one.commit_age_s for one in partitions):.1f} s",
-        behind or "none",
     )
+
+
+def _behind(partitions: list[PartitionLag]) -> str:
+    """Which partitions, and by how much."""
+    return ", ".join(f"{one.partition}: {one.lag:,}" for one in partitions if one.lag) or "none"

@@ -6,7 +6,7 @@ A record's own timestamp does not say it: whoever back-fills writes the time at 
 from bisect import bisect_right
 from typing import NamedTuple
 
-# Every second look is forgotten when there are more, so what is older is remembered more coarsely.
+# Gaps between looks grow with their age: from 15 seconds to a year, about a quarter of it.
 MOST_LOOKS = 64
 
 
@@ -26,7 +26,13 @@ def look(looks: list[Look], new: Look) -> None:
     else:
         looks.append(new)
     if len(looks) > MOST_LOOKS:
-        del looks[1:-1:2]
+        del looks[min(range(1, MOST_LOOKS), key=lambda number: _gap(looks, number))]
+
+
+def _gap(looks: list[Look], number: int) -> float:
+    """What forgetting this one would leave, relative to how long ago it is."""
+    before = looks[number - 1].at
+    return (looks[number + 1].at - before) / (looks[-1].at - before)
 
 
 def arrived(looks: list[Look], offset: int) -> float | None:

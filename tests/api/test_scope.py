@@ -82,6 +82,7 @@ ATTEMPTS: dict[str, tuple[str, dict[str, Any], int]] = {
     "packs_latest": ("/animas/{anima}/memory-packs/latest", {}, 404),
     "packs_get": ("/memory-packs/{pack}", {}, 404),
     "ops_lag": ("/lag", {}, 403),
+    "ops_metrics": ("http://test/metrics", {}, 403),
 }  # fmt: skip
 # What names no anima: it answers, without a word of the others'.
 OPEN = {"health_live", "health_ready", "health_health", "animas_list", "animas_search", "ops_dead_letters"}
