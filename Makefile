@@ -1,12 +1,16 @@
 # Bare `make` lists the targets.
 PYTHON ?= python3
+# How many faults, drawn by which seed, and the directory for the table if it is to stay.
+FAULTS ?= 100
+SEED ?= 1
+OUT ?=
 BIN := .venv/bin
 QUIET_PIP := --quiet --disable-pip-version-check --no-input --no-deps --require-hashes
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test bench lint generated lock env dev
+.PHONY: help demo up down status test faults bench lint generated lock env dev
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +29,9 @@ status: env ## show what runs
 
 test: dev ## run the tests
 	@$(BIN)/python -m pytest
+
+faults: dev ## break a running stack again and again; count what is lost
+	@$(BIN)/python -m tests.faults --faults $(FAULTS) --seed $(SEED) $(if $(OUT),--out $(OUT))
 
 bench: dev .venv/quix ## measure throughput and latency
 	@$(BIN)/python -m benchmarks

@@ -152,4 +152,5 @@ def paid_twice(rows: Stored, account: Iterable[Billed]) -> tuple[list[Violation]
 
 
 def _ms(moment: Any) -> int:
-    return int(round(moment.timestamp() * 1000))
+    milliseconds: int = round(moment.timestamp() * 1000)
+    return milliseconds

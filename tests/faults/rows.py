@@ -48,7 +48,8 @@ DANGLING = {
     "windows without a memory": "SELECT count(*) FROM windows w LEFT JOIN memories m ON m.generation = w.generation "
     "AND m.anima_id = w.anima_id AND m.last_seq = w.last_seq WHERE m.id IS NULL",
     "words of nothing": "SELECT count(*) FROM documents d LEFT JOIN events e ON d.layer = 0 "
-    "AND e.anima_id = d.anima_id AND e.seq = d.seq LEFT JOIN memories m ON d.layer = 1 AND m.anima_id = d.anima_id AND m.seq = d.seq "
+    "AND e.anima_id = d.anima_id AND e.seq = d.seq LEFT JOIN memories m ON d.layer = 1 "
+    "AND m.anima_id = d.anima_id AND m.seq = d.seq "
     "WHERE e.id IS NULL AND m.id IS NULL",
     "vectors of nothing": "SELECT count(*) FROM vectors_1536 d LEFT JOIN events e ON d.layer = 0 "
     "AND e.anima_id = d.anima_id AND e.seq = d.seq LEFT JOIN memories m ON d.layer = 1 AND m.anima_id = d.anima_id "

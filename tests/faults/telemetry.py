@@ -10,38 +10,11 @@ from tests.streams.poison import POISON
 ANIMAS = 40
 POISON_SHARE, CONFIGURE_SHARE, LATE_SHARE, REPEAT_SHARE, PACK_SHARE = 0.05, 0.01, 0.03, 0.05, 0.02
 HOUR_MS = 3_600_000
-WORDS = [
-    "crane",
-    "parcel",
-    "harbour",
-    "ledger",
-    "blue",
-    "red",
-    "Monday",
-    "courier",
-    "invoice",
-    "berth",
-    "pilot",
-    "Ottoline",
-    "storm",
-    "rope",
-    "delay",
-    "signal",
-    "paid",
-    "quay",
-    "tide",
-    "order",
-    "hull",
-    "pallet",
-    "manifest",
-    "customs",
-    "Ines",
-    "Bo",
-    "refund",
-    "standing",
-    "crew",
-    "engine",
-]
+WORDS = """
+crane parcel harbour ledger blue red Monday courier invoice berth pilot Ottoline storm rope
+delay signal paid quay tide order hull pallet manifest customs Ines Bo refund standing crew
+engine
+""".split()  # noqa: SIM905  readable
 # Due by time alone within seconds; by events soon; never by time: so that every rule of a window is met.
 CHANGES = (
     Weights(time_weight=5, event_weight=0.249, token_weight=0, threshold=1),

@@ -25,7 +25,8 @@ from tests.faults.violation import Violation
 # Where rows stand in the topic of memories depends on who was quicker; everything else is a function of the log.
 TABLES = {
     "animas": (), "events": (), "windows": (), "memories": ("offset",), "memory_events": (), "documents": (),
-    "chunks": (),    "postings": (), "authors": (), "vectors_1536": ("model",), "packs": (), "accesses": (), "dead_letters": (),
+    "chunks": (), "postings": (), "authors": (), "vectors_1536": ("model",), "packs": (), "accesses": (),
+    "dead_letters": (),
 }  # fmt: skip
 QUERIES = ("Which courier took the parcel?", "storm at the harbour", None)
 PACKS = 30

@@ -37,7 +37,7 @@ def test_the_locks_are_hashed_and_name_no_host() -> None:
 def test_make_explains_every_target() -> None:
     shown = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True).stdout
     targets = re.findall(r"^  make (\w+) +\S", shown, re.MULTILINE)
-    assert targets == ["demo", "up", "down", "status", "test", "bench", "lint", "generated", "lock"]
+    assert targets == ["demo", "up", "down", "status", "test", "faults", "bench", "lint", "generated", "lock"]
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:
