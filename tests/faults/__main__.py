@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -52,6 +53,7 @@ def main(
     for name in [name for name in os.environ if name.startswith("ELEPHANTASM_")]:
         del os.environ[name]
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is stopped
     kinds = [kind for kind in KINDS if only is None or only == kind.of or only in kind.name]
     if not kinds:
         sys.exit(f"No fault is called {only!r}. There are:\n" + "\n".join(f"  {k.of}: {k.name}" for k in KINDS))
