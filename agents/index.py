@@ -87,7 +87,8 @@ async def _next_seq(connection: psycopg.AsyncConnection[Any], items: list[Item])
 
 
 async def _write_authors(connection: psycopg.AsyncConnection[Any], items: list[Item]) -> None:
-    names = {(item.anima_id, hashed(item.author)): item.author for item in items if item.author}
+    # The first spelling stays, whatever batches the items come in.
+    names = {(item.anima_id, hashed(item.author)): item.author for item in reversed(items) if item.author}
     if names:
         animas, hashes = zip(*names, strict=True)
         await connection.execute(sql("authors_insert"), [list(animas), list(hashes), list(names.values())])

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 import faust
 import structlog
 from aiokafka import AIOKafkaProducer
+from faust.types import TP
 
 from agents.llm.calls import Calls, Limits, Payer
 from agents.llm.errors import InvalidReplyError, OverBudgetError, RefusedError, RetryLaterError
@@ -86,8 +87,8 @@ def _quoted(said: str, content: str) -> bool:
 class Synthesize:
     """The shell. What cannot be synthesised goes to the dead letters; what can be later is waited for, in order."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings, self.topics = settings, topics_of(settings)
+    def __init__(self, app: faust.App, settings: Settings) -> None:
+        self.app, self.settings, self.topics = app, settings, topics_of(settings)
         self.pool: Pool = pool(settings, size=8)
         self.producer: AIOKafkaProducer | None = None
         self.turns = PostgresTurns(dsn(settings), 2 * settings.llm_timeout_s)
@@ -95,6 +96,7 @@ class Synthesize:
         # Replies on their way are paid for: they reach the ledger before the process ends.
         self.ordered = OrderedPool(self.work, settings.llm_concurrency, parting=self.calls.drain)
         self.share, self.stopped = FailureShare(settings.failure_share), False
+        self.claimed: set[int] = set()  # partitions whose claims are known to be in the database
 
     async def run(self, stream: Any) -> None:
         await self.pool.open(wait=True)
@@ -155,12 +157,25 @@ class Synthesize:
         return memory(trigger, window, events, call, written, self.settings.generation)
 
     async def _sunk(self, trigger: SynthesisTrigger) -> None:
-        last = Position(self.topics.events.name, trigger.partition, trigger.last_offset)
+        """Until the sink has written the window's events and, once per partition, the memories sent before: a database
+        that was restored or emptied knows from them alone what is claimed.
+        """
+        await self._passed(Position(self.topics.events.name, trigger.partition, trigger.last_offset))
+        if trigger.partition not in self.claimed:
+            tp = TP(self.topics.memories.name, trigger.partition)
+            ends = await self.app.consumer.highwaters(tp)
+            if ends[tp]:
+                await self._passed(Position(tp.topic, tp.partition, ends[tp] - 1))
+            self.claimed.add(trigger.partition)
+
+    async def _passed(self, position: Position) -> None:
+        limit_s = 1.0  # the first time, so that the log soon says what is waited for
         while True:
             try:
-                return await progress.wait(self.pool, "sink", last, SINK_S)
+                return await progress.wait(self.pool, "sink", position, limit_s)
             except progress.NotYet as error:
                 log.warning("waiting for the sink", reason=str(error))
+                limit_s = SINK_S
 
     async def _complete(self, call: Call[Synthesis], payer: Payer) -> Synthesis:
         """Waits out what passes: later windows of the anima must not overtake this one."""
@@ -176,7 +191,7 @@ class Synthesize:
 
 def build(settings: Settings) -> faust.App:
     app = faust_app(settings, STAGE)
-    step = Synthesize(settings)
+    step = Synthesize(app, settings)
     app.on_partitions_revoked.connect(step.ordered.revoked)
     app.on_before_shutdown.connect(step.stop)
     wire(app, step.topics.triggers, STAGE, step.run)

@@ -30,10 +30,18 @@ def table(dimensions: int) -> str:
 
 async def model_id(connection: psycopg.AsyncConnection[Any], name: str, dimensions: int) -> int:
     """The number of a model in this database; registers it at first use."""
+    # Asked first: an insert that conflicts uses up one of the 32,767 numbers all the same.
+    if (known := await _model_id(connection, name)) is not None:
+        return known
     await connection.execute(sql("embedding_model_register"), [name, dimensions])
+    registered = await _model_id(connection, name)
+    assert registered is not None
+    return registered
+
+
+async def _model_id(connection: psycopg.AsyncConnection[Any], name: str) -> int | None:
     row = await (await connection.execute("SELECT id FROM embedding_models WHERE name = %s", [name])).fetchone()
-    assert row is not None
-    return int(row["id"])
+    return int(row["id"]) if row is not None else None
 
 
 async def kept(

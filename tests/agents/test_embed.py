@@ -133,7 +133,9 @@ async def test_a_model_has_one_number(rows: Pool) -> None:
     name = str(uuid4())
     async with rows.connection() as connection:
         first = await vectors.model_id(connection, name, 384)
-        assert await vectors.model_id(connection, name, 384) == first
+        assert [await vectors.model_id(connection, name, 384) for _ in range(9)] == [first] * 9
+        # There are as many numbers as models, not as batches.
+        assert await vectors.model_id(connection, f"{name}'", 384) == first + 1
 
 
 async def test_what_passes_is_waited_out_in_place(rows: Pool, feed: Feed) -> None:

@@ -122,8 +122,12 @@ async def test_a_reader_sees_each_document_once_while_chunks_are_written(rows: P
     assert len(set(seen)) > 3
 
 
-async def test_authors_are_known_by_name(rows: Pool) -> None:
-    await index(rows, [item(0, author="Ines"), item(1, author="INES"), item(2, author="Ada"), item(0, key=b"robin")])
+@pytest.mark.parametrize("size", [1, 2, 4])
+async def test_authors_are_known_by_the_name_that_came_first(rows: Pool, size: int) -> None:
+    items = [item(0, author="Ines"), item(1, author="INES"), item(2, author="Ada"), item(3, author="ines")]
+    await index(rows, [item(0, key=b"robin")])
+    for first in range(0, len(items), size):
+        await index(rows, items[first : first + size])
     async with rows.connection() as connection:
         cursor = await connection.execute("SELECT name FROM authors WHERE anima_id = %s ORDER BY name", [WREN])
-        assert len(await cursor.fetchall()) == 2
+        assert [row["name"] for row in await cursor.fetchall()] == ["Ada", "Ines"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -108,6 +109,28 @@ async def test_a_served_pack_is_recorded_in_the_log_and_a_preview_is_not(http: h
     assert (await http.get(latest, params={"query": "another question"})).status_code == 404
 
 
+async def test_long_term_memories_less_similar_than_asked_for_stay_out(http: httpx.AsyncClient) -> None:
+    subjects = ("The ferry to the island leaves at", "Our cat Minka eats", "The printer's toner of office")
+    anima, after = await anima_with(http, [f"{subjects[n // 20]} {n}." for n in range(60)], author=None)
+    request: dict[str, Any] = {"after": after, "settled": True, "max_tokens": 8000, "long_term": 50}
+
+    async def memories(**others: Any) -> set[str]:
+        found = await pack(http, anima, **request, **others)
+        return {item["id"] for item in found["items"] if item["kind"] == "memory"}
+
+    query = "When does the ferry to the island leave?"
+    everything = await memories(query=query)
+    found = (await http.post("/memories/search/semantic", json={"anima_id": anima, "query": query})).json()
+    cosines = {hit["id"]: hit["score"] for hit in found}
+    assert everything == set(cosines)
+    for before, after_it in pairwise(sorted(cosines.values())):
+        between = (before + after_it) / 2
+        similar = {id_ for id_, cosine in cosines.items() if cosine > between}
+        assert await memories(query=query, min_similarity=between) == similar
+    assert await memories(query=query, min_similarity=1.0) == set()
+    assert await memories(min_similarity=1.0) == everything
+
+
 async def test_without_a_query_the_newest_comes(http: httpx.AsyncClient) -> None:
     anima, after = await anima_with(http, chatter(60))
     found = await pack(http, anima, after=after, settled=True, max_tokens=500)
@@ -126,6 +149,7 @@ async def test_what_a_request_gets_wrong_is_named(http: httpx.AsyncClient) -> No
         ({"preset": "unheard"}, "body.preset"),
         ({"query": "nul \x00"}, "body.query"),
         ({"long_term": 51}, "body.long_term"),
+        ({"min_similarity": 1.5}, "body.min_similarity"),
     ]
     for change, named in wrong:
         answer = await http.post("/packs/compile", json={"anima_id": anima} | change)
