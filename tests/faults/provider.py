@@ -10,7 +10,7 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,9 +62,10 @@ class Provider:
         billed: Billed = request["billed"]
         told = self.told.setdefault(billed.key, text or written(request["said"]))
         response = await chat_completions(told)(request)
-        await response.prepare(request)
-        await response.write_eof()
-        billed.answered_at = time.time()
+        with suppress(ConnectionError):  # nobody is there any more
+            await response.prepare(request)
+            await response.write_eof()
+            billed.answered_at = time.time()
         return response
 
     async def embeddings(self, request: web.Request) -> web.StreamResponse:
