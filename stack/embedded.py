@@ -19,6 +19,7 @@ from stack.supervision import NotRunningError, Running, Supervisor
 from stack.waiting import until
 
 READY_S = 600.0
+# Beyond what the stages, the API and the two servers are given, one after the other.
 STOP_S = 180.0
 # A process that died so often while the stack starts will not get better by itself.
 HOPELESS_STARTS = 4
@@ -179,8 +180,9 @@ class Stack:
         except NotRunningError:
             return False
         with self.progress.step("stopping the API, the stages and the servers"):
-            if not until(lambda: not psutil.pid_exists(pid), STOP_S):
-                raise StackError(f"Not stopped after {STOP_S:.0f} s; see {self.directory.logs}/supervisord.log.")
+            limit_s = STOP_S + self.settings.llm_timeout_s
+            if not until(lambda: not psutil.pid_exists(pid), limit_s):
+                raise StackError(f"Not stopped after {limit_s:.0f} s; see {self.directory.logs}/supervisord.log.")
         return True
 
 

@@ -1,5 +1,6 @@
 """What runs: the stages, the API, and whichever servers are embedded."""
 
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ STAGES = ("score", "sink", "index", "embed", "synthesize")
 # In the environment of every process of a stack: how what a killed stack left behind is recognised.
 MARK = "ELEPHANTASM_STACK"
 
+# These ask models. They end when the reply on its way has come, which may take as long as one is waited for.
+ASKING = ("embed", "synthesize")
+STOP_S = 20
+
 GROUPS = ("postgres", "kafka", "stages", "api")
 """In the order of starting. They stop in reverse, each when the one before has stopped."""
 
@@ -23,7 +28,7 @@ class Program:
     group: str
     command: tuple[str, ...]
     stop_signal: str = "TERM"
-    stop_s: int = 20
+    stop_s: int = STOP_S
     user: str | None = None
     listens: str | None = None
     """host:port of a socket that the process manager opens, so that copies share it and a restart refuses nobody."""
@@ -44,13 +49,15 @@ def programs(settings: Settings, directory: DataDirectory) -> list[Program]:
         found.append(_postgres(directory))
     if not settings.kafka:
         found.append(_kafka(directory))
-    found += [
-        Program(stage, "stages", (*here, "stage", stage), copies=settings.stage_processes, worker=settings.worker)
-        for stage in STAGES
-    ]
+    found += [_stage(stage, (*here, "stage", stage), settings) for stage in STAGES]
     listens = f"{settings.api_host}:{settings.api_port}"
     found.append(Program("api", "api", (*here, "api", "--fd", "0"), listens=listens, copies=settings.api_processes))
     return found
+
+
+def _stage(name: str, command: tuple[str, ...], settings: Settings) -> Program:
+    stop_s = STOP_S + (math.ceil(settings.llm_timeout_s) if name in ASKING else 0)
+    return Program(name, "stages", command, stop_s=stop_s, copies=settings.stage_processes, worker=settings.worker)
 
 
 def _postgres(directory: DataDirectory) -> Program:

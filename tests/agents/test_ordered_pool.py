@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+import pytest
+
 from agents.ordered_pool import OrderedPool
 
 
@@ -151,6 +153,33 @@ async def test_finished_keys_are_forgotten() -> None:
         assert (pool.last, pool.running) == ({}, set())
 
 
+async def test_stopping_ends_what_runs_and_begins_nothing() -> None:
+    """A2 waits for A1, which is answered only while the pool stops."""
+    works, done, cut = Works(), Batch(A1), Batch(A2)
+
+    async def parting() -> None:
+        works.end(A1)
+
+    pool = OrderedPool(works, 8, parting=parting)
+    task = asyncio.ensure_future(pool.run(Stream(done, cut)))
+    await until(lambda: works.begun == [A1])
+    await pool.stop()
+    assert works.begun == works.ended == [A1]
+    assert (done.acknowledged, cut.acknowledged, pool.running) == (True, False, set())
+    task.cancel()
+
+
+async def test_what_cannot_end_does_not_delay_the_stop_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.ordered_pool.GRACE_S", 0.01)
+    works, batch = Works(), Batch(A1, A2)
+    pool = OrderedPool(works, 8)
+    task = asyncio.ensure_future(pool.run(Stream(batch)))
+    await until(lambda: works.begun == [A1])
+    await asyncio.wait_for(pool.stop(), 20)
+    assert (works.begun, works.ended, batch.acknowledged) == ([A1], [], False)
+    task.cancel()
+
+
 FAILING = """
 import asyncio
 from agents.ordered_pool import OrderedPool
@@ -165,9 +194,12 @@ async def work(record):
     if record.number == 2:
         raise RuntimeError("this record cannot be worked")
 
+async def parting():
+    print("parting", flush=True)
+
 async def main():
     batches = [Loud(Record(b"a", 1)), Loud(Record(b"a", 2), Record(b"a", 3)), Loud(Record(b"a", 4))]
-    await asyncio.wait_for(OrderedPool(work, 8).run(Stream(*batches)), 20)
+    await asyncio.wait_for(OrderedPool(work, 8, parting=parting).run(Stream(*batches)), 20)
 
 asyncio.run(main())
 """
@@ -179,4 +211,5 @@ def test_work_that_fails_ends_the_process_unacknowledged_and_nothing_overtakes_i
     said = ended.stdout.splitlines()
     assert [line for line in said if line.startswith("work")] == ["work 1", "work 2"]
     assert [line for line in said if line.startswith("acknowledged")] == ["acknowledged 1"]
+    assert "parting" in said
     assert "this record cannot be worked" in ended.stdout + ended.stderr
