@@ -71,18 +71,11 @@ class Provider:
         """A valid reply, on the bill when all of it is sent. It says `text`, unless this was told otherwise before."""
         billed: Billed = request["billed"]
         told = self.told.setdefault(billed.key, text or written(request["said"]))
-<<<<<<< HEAD
         response = await chat_completions(told, tokens=VALID_TOKENS)(request)
-        await response.prepare(request)
-        await response.write_eof()
-        billed.answered_at = time.time()
-=======
-        response = await chat_completions(told)(request)
         with suppress(ConnectionError):  # nobody is there any more
             await response.prepare(request)
             await response.write_eof()
             billed.answered_at = time.time()
->>>>>>> b4056e7fe070fba15574062e56f1f9dc59605be5
         return response
 
     async def embeddings(self, request: web.Request) -> web.StreamResponse:
