@@ -4,7 +4,6 @@ from functools import partial
 from typing import Any
 
 import psycopg
-from aiokafka.structs import TopicPartition
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector_async
 
@@ -13,7 +12,7 @@ from sinks import progress, vectors
 from sinks.database import Pool, pool
 from sinks.items import Item, visible
 from stack.settings import Settings
-from streams.consumer import Batches, Consumer, run_loop
+from streams.consumer import Batches, Consumer, Offsets, run_loop
 from streams.kafka import topics_of
 
 STAGE = "embed"
@@ -29,13 +28,14 @@ class Embed:
     def __init__(self, settings: Settings, pool: Pool, model: EmbeddingModel) -> None:
         self.settings, self.pool, self.model = settings, pool, model
 
-    async def handle(self, batches: Batches, expected: dict[TopicPartition, int]) -> None:
-        items = await visible(self.settings, self.pool, batches)
+    async def prepare(self, batches: Batches) -> list[Item]:
+        return await visible(self.settings, self.pool, batches)
+
+    async def write(self, items: list[Item], expected: Offsets, reached: Offsets) -> None:
         async with self.pool.connection() as connection:
             number = await vectors.model_id(connection, self.model.name, self.model.dimensions)
             made = await self._vectors(connection, number, items) if items else []
             async with connection.transaction():
-                reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
                 await progress.advance(connection, progress_name(self.model), expected, reached)
                 await vectors.store(connection, self.model.dimensions, number, made)
 
@@ -60,10 +60,10 @@ async def main(settings: Settings) -> None:
     model = embedding_model(settings)
     async with pool(settings, configure=register_vector_async) as rows:
         await rows.wait()
-        handle = Embed(settings, rows, model).handle
-        load = partial(progress.load, rows, progress_name(model))
+        embed = Embed(settings, rows, model)
+        load = partial(progress.take_over, rows, progress_name(model))
         names = [topics.events.name, topics.memories.name]
-        await Consumer(settings, STAGE, names, load, handle, records=TEXTS).run()
+        await Consumer(settings, STAGE, names, load, embed.prepare, embed.write, records=TEXTS).run()
 
 
 def run(settings: Settings) -> None:

@@ -1,27 +1,27 @@
 """sink: every topic into Postgres, rows and progress in one transaction."""
 
+import asyncio
 from functools import partial
 from typing import Any
 
 import psycopg
-import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import ConsumerRecord
 
 from sinks import events, memories, progress, recalls
 from sinks.copy import copy_rows, moment
 from sinks.database import Pool, pool, sql
+from sinks.prepared import Prepared
 from stack.settings import Settings
-from streams.consumer import Batches, Consumer, run_loop
+from streams.consumer import Batches, Consumer, Offsets, run_loop
 from streams.dead_letters import DeadLetter, bury
-from streams.decode import Undecodable, decode, read
+from streams.decode import Undecodable
 from streams.kafka import producer, topics_of
-from streams.records import Memory, Recall, Tick
 
 STAGE = "sink"
 LETTER_COLUMNS = ("topic", "partition", "offset", "stage", "reason", "key", "value", "recorded_at", "attempts")
 UNKNOWN_ANIMA = "the key names no anima that is known, and ELEPHANTASM_STRICT_ANIMAS is set: create the anima first"
-log = structlog.get_logger()
+SLICE = 100  # records prepared at a time: under a millisecond, so that Postgres does not wait for the loop
 
 
 class Sink:
@@ -29,86 +29,57 @@ class Sink:
         self.settings, self.pool, self.producer = settings, pool, producer
         self.topics = topics_of(settings)
 
-    async def handle(self, batches: Batches, expected: dict[TopicPartition, int]) -> None:
+    async def prepare(self, batches: Batches) -> Prepared:
+        prepared = Prepared(batches)
+        for tp, records in batches.items():
+            for first in range(0, len(records), SLICE):
+                self._take(tp.topic, records[first : first + SLICE], prepared)
+                await asyncio.sleep(0)
+        return prepared
+
+    def _take(self, topic: str, records: list[ConsumerRecord[bytes, bytes]], prepared: Prepared) -> None:
+        for raw in records:
+            try:
+                if topic == self.topics.events.name:
+                    prepared.add_of_log(raw, self.settings.partitions)
+                elif topic == self.topics.memories.name:
+                    prepared.add_memory(raw)
+                else:
+                    prepared.add_letter(raw)
+            except Undecodable as error:
+                prepared.undecodable.append(DeadLetter.of(raw, STAGE, str(error)))
+
+    async def write(self, prepared: Prepared, expected: Offsets, reached: Offsets) -> None:
         """One transaction for one poll. Raises NotOwner, and psycopg.Error with nothing written."""
-        letters: list[DeadLetter] = []
-        arrivals, served = self._log(batches, letters)
-        revisions = self._memories(batches, letters)
         async with self.pool.connection() as connection, connection.transaction():
-            reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
             await progress.advance(connection, STAGE, expected, reached)
-            letters += await self._write_events(connection, arrivals, batches)
-            if served:
-                await recalls.write(connection, served)
-            if revisions:
-                await memories.write(connection, revisions)
-            await self._write_letters(connection, batches)
-            if letters:  # before the commit: a crash in between repeats them under the same source
+            refused = await self._write_events(connection, prepared)
+            if prepared.served:
+                await recalls.write(connection, prepared.served)
+            if prepared.revisions:
+                await memories.write(connection, prepared.revisions)
+            if prepared.letters:
+                await _store_letters(connection, prepared.letters)
+            if letters := prepared.undecodable + refused:
+                # before the commit: a crash in between repeats them under the same source
                 await bury(self.producer, self.topics.dead_letters.name, letters)
 
-    def _log(self, batches: Batches, letters: list[DeadLetter]) -> tuple[list[events.Arrival], list[recalls.Served]]:
-        arrivals, served = [], []
-        for tp, records in batches.items():
-            if tp.topic != self.topics.events.name:
-                continue
-            for raw in records:
-                try:
-                    anima, record = decode(raw, self.settings.partitions)
-                except Undecodable as error:
-                    letters.append(DeadLetter.of(raw, STAGE, str(error)))
-                    continue
-                if anima is None or isinstance(record, Tick):
-                    continue
-                if isinstance(record, Recall):
-                    served.append(recalls.Served(anima, raw.partition, raw.offset, raw.timestamp, record))
-                else:
-                    arrivals.append(events.Arrival(anima, raw.key, raw.partition, raw.offset, raw.timestamp, record))
-        return arrivals, served
-
-    def _memories(self, batches: Batches, letters: list[DeadLetter]) -> list[memories.Stored]:
-        revisions = []
-        for tp, records in batches.items():
-            if tp.topic != self.topics.memories.name:
-                continue
-            for raw in records:
-                try:
-                    revisions.append((read(Memory, raw), raw.partition, raw.offset))
-                except Undecodable as error:
-                    letters.append(DeadLetter.of(raw, STAGE, str(error)))
-        return revisions
-
-    async def _write_events(
-        self, connection: psycopg.AsyncConnection[Any], arrivals: list[events.Arrival], batches: Batches
-    ) -> list[DeadLetter]:
+    async def _write_events(self, connection: psycopg.AsyncConnection[Any], prepared: Prepared) -> list[DeadLetter]:
         """Returns letters for the events of animas that must be configured first, where that is the setting."""
-        if not arrivals:
+        arrivals, refused = prepared.arrivals, set[tuple[int, int]]()
+        if not arrivals.entries:
             return []
-        animas = await events.known(connection, {arrival.anima for arrival in arrivals})
-        strange = events.strangers(arrivals, animas) if self.settings.strict_animas else []
-        refused = {(arrival.partition, arrival.offset) for arrival in strange}
-        accepted = [arrival for arrival in arrivals if (arrival.partition, arrival.offset) not in refused]
-        stored = await events.repeated(connection, accepted)
-        rows = events.apply(accepted, animas, stored)
-        await events.write(connection, animas, rows)
+        animas = await events.known(connection, arrivals)
+        if self.settings.strict_animas:
+            arrivals, refused = events.without_strangers(arrivals, animas)
+        stored = await events.repeated(connection, arrivals)
+        await events.write(connection, animas, events.apply(arrivals, animas, stored))
         return [
             DeadLetter.of(raw, STAGE, UNKNOWN_ANIMA)
-            for tp, records in batches.items()
+            for tp, records in prepared.batches.items()
             for raw in records
             if tp.topic == self.topics.events.name and (tp.partition, raw.offset) in refused
         ]
-
-    async def _write_letters(self, connection: psycopg.AsyncConnection[Any], batches: Batches) -> None:
-        letters = []
-        for tp, records in batches.items():
-            if tp.topic != self.topics.dead_letters.name:
-                continue
-            for raw in records:
-                try:
-                    letters.append(DeadLetter.read(raw))
-                except (KeyError, ValueError) as error:
-                    log.warning("not one of our dead letters", offset=raw.offset, error=repr(error))
-        if letters:
-            await _store_letters(connection, letters)
 
 
 async def _store_letters(connection: psycopg.AsyncConnection[Any], letters: list[DeadLetter]) -> None:
@@ -133,7 +104,8 @@ async def main(settings: Settings) -> None:
         await rows.wait()
         sink = Sink(settings, rows, letters)
         names = [topics.events.name, topics.memories.name, topics.dead_letters.name]
-        await Consumer(settings, STAGE, names, partial(progress.load, rows, STAGE), sink.handle).run()
+        load = partial(progress.take_over, rows, STAGE)
+        await Consumer(settings, STAGE, names, load, sink.prepare, sink.write).run()
 
 
 def run(settings: Settings) -> None:

@@ -1,7 +1,6 @@
 """Vectors are the model's, are computed once per text, and stand beside every item."""
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 from aiokafka.structs import TopicPartition
 
-from agents import embed
 from agents.embed import Embed, progress_name
 from agents.embeddings.minilm import Vectors
 from sinks import progress, vectors
@@ -41,26 +39,19 @@ class Numbers:
 class Feed:
     """Hands batches of items to the stage as its consumer would, after the sink."""
 
-    def __init__(self, rows: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, rows: Pool) -> None:
         self.rows, self.offset = rows, 0
-        self.items: list[Item] = []
-        monkeypatch.setattr(embed, "visible", self.visible)
-
-    async def visible(self, *_: object) -> list[Item]:
-        return self.items
 
     async def give(self, model: Numbers, items: list[Item], offset: int | None = None) -> None:
-        self.items = items
         at = self.offset if offset is None else offset
         stage = Embed(Settings(_env_file=None), self.rows, model)
-        batch: Any = {EVENTS: [SimpleNamespace(offset=at)]}
-        await stage.handle(batch, {EVENTS: at})
+        await stage.write(items, {EVENTS: at}, {EVENTS: at + 1})
         self.offset = at + 1
 
 
 @pytest.fixture
-def feed(rows: Pool, monkeypatch: pytest.MonkeyPatch) -> Feed:
-    return Feed(rows, monkeypatch)
+def feed(rows: Pool) -> Feed:
+    return Feed(rows)
 
 
 async def stored(rows: Pool, dimensions: int = 384) -> dict[tuple[int, str, int], Any]:
