@@ -8,7 +8,6 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from aiokafka.structs import TopicPartition
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector_async
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
@@ -21,7 +20,7 @@ from sinks import progress, vectors
 from sinks.database import Pool, pool
 from sinks.items import Item, visible
 from stack.settings import Settings
-from streams.consumer import Batches, Consumer, run_loop
+from streams.consumer import Batches, Consumer, Offsets, run_loop
 from streams.kafka import topics_of
 
 log = structlog.get_logger()
@@ -42,15 +41,16 @@ class Embed:
         retry = retry_if_exception_type(RetryLaterError)
         self.retrying = AsyncRetrying(retry=retry, wait=wait, sleep=sleep, before_sleep=self._tell)
 
-    async def handle(self, batches: Batches, expected: dict[TopicPartition, int]) -> None:
-        items = await visible(self.settings, self.pool, batches)
+    async def prepare(self, batches: Batches) -> list[Item]:
+        return await visible(self.settings, self.pool, batches)
+
+    async def write(self, items: list[Item], expected: Offsets, reached: Offsets) -> None:
         async with self.pool.connection() as connection:
             number = await vectors.model_id(connection, self.model.name, self.model.dimensions)
             work = await self._work(connection, number, items) if items else Work([], {}, {})
         # No connection is held meanwhile: a provider may take its time.
         found = work.kept | await self._computed(work.fresh)
         async with self.pool.connection() as connection, connection.transaction():
-            reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
             await progress.advance(connection, progress_name(self.model), expected, reached)
             made = [(item, content, found[content]) for item, content in work.items]
             await vectors.store(connection, self.model.dimensions, number, made)
@@ -89,10 +89,10 @@ async def main(settings: Settings) -> None:
     model = embedding_model(settings, settings.llm_timeout_s)
     async with pool(settings, configure=register_vector_async) as rows:
         await rows.wait()
-        handle = Embed(settings, rows, model).handle
-        load = partial(progress.load, rows, progress_name(model))
+        embed = Embed(settings, rows, model)
+        load = partial(progress.take_over, rows, progress_name(model))
         names = [topics.events.name, topics.memories.name]
-        await Consumer(settings, STAGE, names, load, handle, records=TEXTS).run()
+        await Consumer(settings, STAGE, names, load, embed.prepare, embed.write, records=TEXTS).run()
 
 
 def run(settings: Settings) -> None:

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import numpy as np
 import psycopg
-from aiokafka.structs import TopicPartition
 
 from agents.words import terms
 from sinks import progress
@@ -17,7 +16,7 @@ from sinks.copy import copy_rows
 from sinks.database import Pool, pool, sql
 from sinks.items import Item, visible
 from stack.settings import Settings
-from streams.consumer import Batches, Consumer, run_loop
+from streams.consumer import Batches, Consumer, Offsets, run_loop
 from streams.kafka import topics_of
 
 STAGE = "index"
@@ -58,10 +57,11 @@ class Index:
     def __init__(self, settings: Settings, pool: Pool) -> None:
         self.settings, self.pool = settings, pool
 
-    async def handle(self, batches: Batches, expected: dict[TopicPartition, int]) -> None:
-        items = await visible(self.settings, self.pool, batches)
+    async def prepare(self, batches: Batches) -> list[Item]:
+        return await visible(self.settings, self.pool, batches)
+
+    async def write(self, items: list[Item], expected: Offsets, reached: Offsets) -> None:
         async with self.pool.connection() as connection, connection.transaction():
-            reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
             await progress.advance(connection, STAGE, expected, reached)
             await write(connection, items)
 
@@ -118,9 +118,10 @@ async def main(settings: Settings) -> None:
     topics = topics_of(settings)
     async with pool(settings) as rows:
         await rows.wait()
-        handle = Index(settings, rows).handle
-        load = partial(progress.load, rows, STAGE)
-        await Consumer(settings, STAGE, [topics.events.name, topics.memories.name], load, handle, records=2_000).run()
+        index = Index(settings, rows)
+        names = [topics.events.name, topics.memories.name]
+        load = partial(progress.take_over, rows, STAGE)
+        await Consumer(settings, STAGE, names, load, index.prepare, index.write, records=2_000).run()
 
 
 def run(settings: Settings) -> None:

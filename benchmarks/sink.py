@@ -78,13 +78,13 @@ def _sink(settings: Settings, total: int) -> Rates:
 
 async def _rows(settings: Settings) -> list[Row]:
     """What the sink makes of the log, partition by partition."""
-    arrivals = []
+    arrivals = events.Arrivals()
     for partition in range(settings.partitions):
         async for raw in records_of(settings, TopicPartition(topics_of(settings).events.name, partition)):
             anima, event = decode(raw, settings.partitions)
             assert anima is not None
             assert isinstance(event, Event)
-            arrivals.append(events.Arrival(anima, raw.key or b"", raw.partition, raw.offset, raw.timestamp, event))
+            arrivals.add(anima, raw, event)
     return events.apply(arrivals, {}, set())
 
 

@@ -1,5 +1,6 @@
 """Events and animas into rows, within the sink's transaction."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -7,36 +8,55 @@ from uuid import UUID
 
 import orjson
 import psycopg
+from aiokafka.structs import ConsumerRecord
 
 from sinks.copy import copy_rows, moment, timestamp
 from sinks.database import sql
-from streams.positions import Position, event_hex
+from streams.positions import event_hex
 from streams.records import Configure, Event
+from streams.redrive import redriven
 
 COLUMNS = (
-    "id", "anima_id", "seq", "partition", "offset", "recorded_at", "occurred_at", "event_type", "content", "role",
-    "author", "session_id", "meta", "source_uri", "dedupe_key", "importance_score",
+    "id", "anima_id", "partition", "offset", "recorded_at", "occurred_at", "event_type", "content", "role", "author",
+    "session_id", "meta", "source_uri", "dedupe_key", "importance_score", "seq",
 )  # fmt: skip
+ID, ANIMA, PARTITION, OFFSET, RECORDED_AT = range(5)
+Row = tuple[Any, ...]  # in the order of COLUMNS; until it is applied, without its seq
 
 
-class Arrival(NamedTuple):
-    """One decoded record of the log, where it stood. `first`: of a redriven record, where it stood at first."""
+class Change(NamedTuple):
+    """A configuration in its place among the events."""
 
-    anima: UUID
-    key: bytes
+    anima: str
     partition: int
-    offset: int
     timestamp_ms: int
-    record: Event | Configure
-    first: Position | None = None
+    record: Configure
 
-    def event_hex(self, event: Event) -> str:
-        _, partition, offset = self.first or ("", self.partition, self.offset)
-        return event_hex(self.anima.bytes, partition, offset, event.dedupe_key)
 
-    def may_repeat(self, event: Event) -> bool:
-        """Whether its id may be known already: only a dedupe key or a redrive brings an id back."""
-        return event.dedupe_key is not None or self.first is not None
+@dataclass
+class Arrivals:
+    """Events and configurations in log order, ready but for what depends on the state of their animas.
+
+    An anima goes by its id in hex; `keys` are those of its records. `returning`: ids of events that may be stored
+    already, because a dedupe key or a redrive can bring them back.
+    """
+
+    keys: dict[str, bytes] = field(default_factory=dict)
+    entries: list[Row | Change] = field(default_factory=list)
+    returning: set[str] = field(default_factory=set)
+
+    def add(self, anima: UUID, raw: "ConsumerRecord[bytes, bytes]", record: Event | Configure) -> None:
+        name = anima.hex
+        self.keys[name] = raw.key or b""
+        if isinstance(record, Configure):
+            self.entries.append(Change(name, raw.partition, raw.timestamp, record))
+            return
+        again = redriven(raw)
+        place = again.first if again else raw
+        identity = event_hex(anima.bytes, place.partition, place.offset, record.dedupe_key)
+        if again or record.dedupe_key is not None:
+            self.returning.add(identity)
+        self.entries.append(_row(identity, name, raw, record))
 
 
 @dataclass
@@ -55,56 +75,61 @@ class AnimaRow:
     changed: bool = field(default=True, compare=False)
 
 
-async def known(connection: psycopg.AsyncConnection[Any], animas: set[UUID]) -> dict[UUID, AnimaRow]:
+async def known(connection: psycopg.AsyncConnection[Any], arrivals: Arrivals) -> dict[str, AnimaRow]:
     """The rows of those animas that exist."""
-    cursor = await connection.execute(sql("animas_load"), [list(animas)])
-    return {row["id"]: AnimaRow(**row, changed=False) for row in await cursor.fetchall()}
+    cursor = await connection.execute(sql("animas_load"), [list(arrivals.keys)])
+    return {row["id"].hex: AnimaRow(**row, changed=False) for row in await cursor.fetchall()}
 
 
-async def repeated(connection: psycopg.AsyncConnection[Any], arrivals: list[Arrival]) -> set[str]:
+async def repeated(connection: psycopg.AsyncConnection[Any], arrivals: Arrivals) -> set[str]:
     """Ids (hex) of arrivals that are stored already."""
-    ids = [a.event_hex(a.record) for a in arrivals if isinstance(a.record, Event) and a.may_repeat(a.record)]
-    if not ids:
+    if not arrivals.returning:
         return set()
-    cursor = await connection.execute(sql("events_existing"), [ids])
+    cursor = await connection.execute(sql("events_existing"), [list(arrivals.returning)])
     return {row["id"].hex for row in await cursor.fetchall()}
 
 
-def strangers(arrivals: list[Arrival], animas: dict[UUID, AnimaRow]) -> list[Arrival]:
-    """Events of animas that have neither a row nor a configuration before them. Pure."""
-    registered, strange = set(animas), []
-    for arrival in arrivals:
-        if isinstance(arrival.record, Configure):
-            registered.add(arrival.anima)
-        elif arrival.anima not in registered:
-            strange.append(arrival)
-    return strange
-
-
-def apply(arrivals: list[Arrival], animas: dict[UUID, AnimaRow], stored: set[str]) -> list[tuple[Any, ...]]:
-    """The event rows to append, in log order; updates `animas` (registering new ones) and `stored` in place. Pure."""
-    rows = []
-    for arrival in arrivals:
-        record, anima = arrival.record, animas.get(arrival.anima)
-        if anima is None:
-            anima = animas[arrival.anima] = _register(arrival)
-        if isinstance(record, Configure):
-            _configure(anima, record, moment(arrival.timestamp_ms))
+def without_strangers(arrivals: Arrivals, animas: Container[str]) -> tuple[Arrivals, set[tuple[int, int]]]:
+    """Leaves out events of animas with no row and no configuration before them; and says where these stood. Pure."""
+    configured: set[str] = set()
+    kept: list[Row | Change] = []
+    strange = set()
+    for entry in arrivals.entries:
+        if isinstance(entry, Change):
+            configured.add(entry.anima)
+        elif entry[ANIMA] not in animas and entry[ANIMA] not in configured:
+            strange.add((entry[PARTITION], entry[OFFSET]))
             continue
-        identity = arrival.event_hex(record)
-        if arrival.may_repeat(record):
+        kept.append(entry)
+    return Arrivals(arrivals.keys, kept, arrivals.returning), strange
+
+
+def apply(arrivals: Arrivals, animas: dict[str, AnimaRow], stored: set[str]) -> list[Row]:
+    """The rows to append, in log order; updates `animas` (registering new ones) and `stored` in place. Pure."""
+    rows = []
+    for entry in arrivals.entries:
+        if isinstance(entry, Change):
+            name, at = entry.anima, moment(entry.timestamp_ms)
+            if name not in animas:
+                animas[name] = _register(name, arrivals.keys[name], entry.partition, at)
+            _configure(animas[name], entry.record, at)
+            continue
+        name, identity = entry[ANIMA], entry[ID]
+        if (anima := animas.get(name)) is None:
+            at = datetime.fromisoformat(entry[RECORDED_AT])
+            anima = animas[name] = _register(name, arrivals.keys[name], entry[PARTITION], at)
+        if identity in arrivals.returning:
             if identity in stored:
                 continue
             stored.add(identity)
-        rows.append(_row(arrival, record, identity, anima.events))
+        rows.append((*entry, anima.events))
         anima.events += 1
         anima.changed = True
     return rows
 
 
-def _register(arrival: Arrival) -> AnimaRow:
-    key, at = arrival.key.decode(), moment(arrival.timestamp_ms)
-    return AnimaRow(arrival.anima, key, arrival.partition, key, at, at)
+def _register(name: str, key: bytes, partition: int, at: datetime) -> AnimaRow:
+    return AnimaRow(UUID(name), key.decode(), partition, key.decode(), at, at)
 
 
 def _configure(anima: AnimaRow, change: Configure, at: datetime) -> None:
@@ -118,14 +143,13 @@ def _configure(anima: AnimaRow, change: Configure, at: datetime) -> None:
     anima.updated_at, anima.changed = at, True
 
 
-def _row(arrival: Arrival, event: Event, identity: str, seq: int) -> tuple[Any, ...]:
-    recorded = timestamp(arrival.timestamp_ms)
+def _row(identity: str, name: str, raw: "ConsumerRecord[bytes, bytes]", event: Event) -> Row:
+    recorded = timestamp(raw.timestamp)
     return (
         identity,
-        arrival.anima.hex,
-        seq,
-        arrival.partition,
-        arrival.offset,
+        name,
+        raw.partition,
+        raw.offset,
         recorded,
         event.occurred_at.isoformat() if event.occurred_at else recorded,
         event.event_type,
@@ -140,9 +164,7 @@ def _row(arrival: Arrival, event: Event, identity: str, seq: int) -> tuple[Any, 
     )
 
 
-async def write(
-    connection: psycopg.AsyncConnection[Any], animas: dict[UUID, AnimaRow], rows: list[tuple[Any, ...]]
-) -> None:
+async def write(connection: psycopg.AsyncConnection[Any], animas: dict[str, AnimaRow], rows: list[Row]) -> None:
     if rows:
         await copy_rows(connection, "events", COLUMNS, rows)
     changed = [row for row in animas.values() if row.changed]

@@ -25,26 +25,32 @@ async def load(pool: Pool, stage: str, partitions: Iterable[TopicPartition]) -> 
     return {tp: offset for tp, offset in found.items() if tp in wanted}
 
 
+async def take_over(pool: Pool, stage: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """The same for who is about to move them: workers that froze in a transaction lose it and its locks."""
+    async with pool.connection() as connection:
+        await connection.execute(sql("progress_release"))
+    return await load(pool, stage, partitions)
+
+
 async def advance(
     connection: psycopg.AsyncConnection[Any],
     stage: str,
     expected: dict[TopicPartition, int],
     reached: dict[TopicPartition, int],
 ) -> None:
-    """Within the caller's transaction, before its rows. Raises NotOwner if someone else moved a partition."""
-    moves = sorted(expected)  # one order for all, so that two workers cannot deadlock
+    """Within the caller's transaction, before its rows. Raises NotOwner if someone else moved or holds a partition."""
+    moves = list(expected)
     columns = [
         [tp.topic for tp in moves],
         [tp.partition for tp in moves],
         [expected[tp] for tp in moves],
         [reached[tp] for tp in moves],
     ]
-    # A worker that freezes in its transaction must not hold up its successor for longer than a session lasts.
-    await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '8s'")
+    await connection.execute(sql("progress_limits"))
     try:
         cursor = await connection.execute(sql("progress_advance"), [stage, *columns])
-    except psycopg.errors.UniqueViolation:
-        raise NotOwner(f"{stage}: another worker was the first to move a partition") from None
+    except psycopg.errors.LockNotAvailable:
+        raise NotOwner(f"{stage}: another worker holds a partition") from None
     if cursor.rowcount != len(moves):
         raise NotOwner(f"{stage}: {cursor.rowcount} of {len(moves)} partitions stood where they were left")
 

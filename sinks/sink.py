@@ -1,26 +1,27 @@
 """sink: every topic into Postgres, rows and progress in one transaction."""
 
+import asyncio
 import sys
 from functools import partial
 from typing import Any
 
 import psycopg
 from aiokafka import AIOKafkaProducer
-from aiokafka.structs import ConsumerRecord, TopicPartition
+from aiokafka.structs import ConsumerRecord
 
 from sinks import events, letters, memories, progress, recalls, stops
 from sinks.database import Pool, pool
+from sinks.prepared import Prepared
 from stack.settings import Settings
-from streams.consumer import Batches, Consumer, run_loop
+from streams.consumer import Batches, Consumer, Offsets, run_loop
 from streams.dead_letters import DeadLetter, bury
-from streams.decode import Undecodable, decode, read
+from streams.decode import Undecodable
 from streams.failure_share import NOTHING, FailureShare, MostlyFailing, Tally
 from streams.kafka import producer, topics_of
-from streams.records import Memory, Recall, Tick
-from streams.redrive import redriven
 
 STAGE = "sink"
 UNKNOWN_ANIMA = "the key names no anima that is known, and ELEPHANTASM_STRICT_ANIMAS is set: create the anima first"
+SLICE = 100  # records prepared at a time: under a millisecond, so that Postgres does not wait for the loop
 
 
 class Sink:
@@ -30,87 +31,65 @@ class Sink:
         self.topics = topics_of(settings)
         self.share, self.stopped = FailureShare(settings.failure_share, past), past != NOTHING
 
-    async def handle(self, batches: Batches, expected: dict[TopicPartition, int]) -> None:
+    async def prepare(self, batches: Batches) -> Prepared:
+        prepared = Prepared(batches)
+        for tp, records in batches.items():
+            for first in range(0, len(records), SLICE):
+                self._take(tp.topic, records[first : first + SLICE], prepared)
+                await asyncio.sleep(0)
+        return prepared
+
+    def _take(self, topic: str, records: "list[ConsumerRecord[bytes, bytes]]", prepared: Prepared) -> None:
+        if topic == self.topics.dead_letters.name:
+            prepared.grave += records
+            return
+        for raw in records:
+            try:
+                if topic == self.topics.events.name:
+                    prepared.add_of_log(raw, self.settings.partitions)
+                else:
+                    prepared.add_memory(raw)
+            except Undecodable as error:
+                prepared.failed.append(DeadLetter.of(raw, STAGE, str(error)))
+
+    async def write(self, prepared: Prepared, expected: Offsets, reached: Offsets) -> None:
         """One transaction for one poll. Raises NotOwner, MostlyFailing, and psycopg.Error with nothing written."""
-        buried: list[DeadLetter] = []
-        arrivals, served = self._log(batches, buried)
-        revisions = self._memories(batches, buried)
         async with self.pool.connection() as connection, connection.transaction():
-            reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
             await progress.advance(connection, STAGE, expected, reached)
-            buried += await self._write_events(connection, arrivals, batches)
-            self._require_most_good(batches, buried)
+            failed = prepared.failed + await self._write_events(connection, prepared)
+            self._require_most_good(prepared, failed)
             if self.stopped:
                 await stops.clear(connection, STAGE)
-            if served:
-                await recalls.write(connection, served)
-            if revisions:
-                await memories.write(connection, revisions)
-            if grave := self._of(batches, self.topics.dead_letters.name):
-                await letters.write(connection, grave)
-            if buried:  # before the commit: a crash in between repeats them under the same source
-                await bury(self.producer, self.topics.dead_letters.name, buried)
+            if prepared.served:
+                await recalls.write(connection, prepared.served)
+            if prepared.revisions:
+                await memories.write(connection, prepared.revisions)
+            if prepared.grave:
+                await letters.write(connection, prepared.grave)
+            if failed:  # before the commit: a crash in between repeats them under the same source
+                await bury(self.producer, self.topics.dead_letters.name, failed)
         self.stopped = False
 
-    def _of(self, batches: Batches, topic: str) -> "list[ConsumerRecord[bytes, bytes]]":
-        return [raw for tp, records in batches.items() if tp.topic == topic for raw in records]
-
-    def _require_most_good(self, batches: Batches, buried: list[DeadLetter]) -> None:
+    def _require_most_good(self, prepared: Prepared, failed: list[DeadLetter]) -> None:
         """Raises MostlyFailing. Dead letters are no records of the log: each failure would bring one."""
-        seen = sum(len(records) for tp, records in batches.items() if tp.topic != self.topics.dead_letters.name)
-        batch = Tally(seen, len(buried))
+        batch = Tally(sum(map(len, prepared.batches.values())) - len(prepared.grave), len(failed))
         if not self.share.admits(batch):
-            reasons = [letter.reason for letter in buried]
+            reasons = [letter.reason for letter in failed]
             raise MostlyFailing(STAGE, self.share.limit, self.share.run, batch, reasons)
 
-    def _log(self, batches: Batches, buried: list[DeadLetter]) -> tuple[list[events.Arrival], list[recalls.Served]]:
-        arrivals, served = [], []
-        for tp, records in batches.items():
-            if tp.topic != self.topics.events.name:
-                continue
-            for raw in records:
-                try:
-                    anima, record = decode(raw, self.settings.partitions)
-                except Undecodable as error:
-                    buried.append(DeadLetter.of(raw, STAGE, str(error)))
-                    continue
-                if anima is None or isinstance(record, Tick):
-                    continue
-                if isinstance(record, Recall):
-                    served.append(recalls.Served(anima, raw.partition, raw.offset, raw.timestamp, record))
-                else:
-                    place, again = (raw.partition, raw.offset, raw.timestamp), redriven(raw)
-                    arrivals.append(events.Arrival(anima, raw.key, *place, record, again and again.first))
-        return arrivals, served
-
-    def _memories(self, batches: Batches, buried: list[DeadLetter]) -> list[memories.Stored]:
-        revisions = []
-        for tp, records in batches.items():
-            if tp.topic != self.topics.memories.name:
-                continue
-            for raw in records:
-                try:
-                    revisions.append((read(Memory, raw), raw.partition, raw.offset))
-                except Undecodable as error:
-                    buried.append(DeadLetter.of(raw, STAGE, str(error)))
-        return revisions
-
-    async def _write_events(
-        self, connection: psycopg.AsyncConnection[Any], arrivals: list[events.Arrival], batches: Batches
-    ) -> list[DeadLetter]:
+    async def _write_events(self, connection: psycopg.AsyncConnection[Any], prepared: Prepared) -> list[DeadLetter]:
         """Returns letters for the events of animas that must be configured first, where that is the setting."""
-        if not arrivals:
+        arrivals, refused = prepared.arrivals, set[tuple[int, int]]()
+        if not arrivals.entries:
             return []
-        animas = await events.known(connection, {arrival.anima for arrival in arrivals})
-        strange = events.strangers(arrivals, animas) if self.settings.strict_animas else []
-        refused = {(arrival.partition, arrival.offset) for arrival in strange}
-        accepted = [arrival for arrival in arrivals if (arrival.partition, arrival.offset) not in refused]
-        stored = await events.repeated(connection, accepted)
-        rows = events.apply(accepted, animas, stored)
-        await events.write(connection, animas, rows)
+        animas = await events.known(connection, arrivals)
+        if self.settings.strict_animas:
+            arrivals, refused = events.without_strangers(arrivals, animas)
+        stored = await events.repeated(connection, arrivals)
+        await events.write(connection, animas, events.apply(arrivals, animas, stored))
         return [
             DeadLetter.of(raw, STAGE, UNKNOWN_ANIMA)
-            for tp, records in batches.items()
+            for tp, records in prepared.batches.items()
             for raw in records
             if tp.topic == self.topics.events.name and (tp.partition, raw.offset) in refused
         ]
@@ -122,8 +101,9 @@ async def main(settings: Settings) -> None:
         await rows.wait()
         sink = Sink(settings, rows, kafka, await stops.load(rows, STAGE))
         names = [topics.events.name, topics.memories.name, topics.dead_letters.name]
+        load = partial(progress.take_over, rows, STAGE)
         try:
-            await Consumer(settings, STAGE, names, partial(progress.load, rows, STAGE), sink.handle).run()
+            await Consumer(settings, STAGE, names, load, sink.prepare, sink.write).run()
         except MostlyFailing as stopped:
             await stops.note(rows, STAGE, stopped)
             sys.exit(f"elephantasm: {stopped}")

@@ -1,4 +1,4 @@
-"""The loop of every stage that is plain aiokafka: batches in, one handler, positions resumed from Postgres.
+"""The loop of every stage that is plain aiokafka: batches in, prepared, written; positions resumed from Postgres.
 
 The truth about how far a stage has come is its row in `progress`, written with the rows. Kafka's committed offsets
 follow it, for operators' lag tools; they are never read back.
@@ -6,8 +6,10 @@ follow it, for operators' lag tools; they are never read back.
 
 import asyncio
 import signal
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -21,31 +23,40 @@ from streams.kafka import connection, topics_of
 log = structlog.get_logger()
 
 Batches = dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]
+Offsets = dict[TopicPartition, int]
+Prepared = TypeVar("Prepared")
 
 
 class NotOwner(Exception):
     """Another worker has moved this partition's progress: drop the batch and ask Postgres where to go on."""
 
 
-class Consumer:
-    """Hands `handle(batches, expected)` what each poll brought; `expected` is the progress that must still hold."""
+class Consumer(Generic[Prepared]):
+    """Makes `prepare(batches)` of what each poll brought, and has `write(prepared, expected, reached)` write that.
+
+    `expected` is the progress that must still hold, `reached` what it becomes. Batches are written one after the other
+    in their order. While one is written the next is prepared, and no more than these two are held. What was prepared
+    may be thrown away, so `prepare` changes nothing; both run on one loop, so it lets the other run now and then.
+    """
 
     def __init__(
         self,
         settings: Settings,
         stage: str,
         topics: list[str],
-        load: Callable[[list[TopicPartition]], Awaitable[dict[TopicPartition, int]]],
-        handle: Callable[[Batches, dict[TopicPartition, int]], Awaitable[None]],
+        load: Callable[[list[TopicPartition]], Awaitable[Offsets]],
+        prepare: Callable[[Batches], Awaitable[Prepared]],
+        write: Callable[[Prepared, Offsets, Offsets], Coroutine[Any, Any, None]],
         *,
         records: int = 5_000,
     ) -> None:
-        self.load, self.handle, self.records = load, handle, records
-        self.next: dict[TopicPartition, int] = {}
+        self.load, self.prepare, self.write, self.records = load, prepare, write, records
+        self.next: Offsets = {}  # what follows on what was written
         self.epoch = 0  # counts the times that partitions were moved
+        self.writing: asyncio.Task[None] | None = None
         self.stopping = asyncio.Event()
         self.commits: asyncio.Task[None] | None = None
-        self.committed: dict[TopicPartition, int] = {}
+        self.committed: Offsets = {}
         group = topics_of(settings).group(stage)
         self.kafka = AIOKafkaConsumer(
             group_id=group,
@@ -61,28 +72,45 @@ class Consumer:
         self.topics = topics
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT. The batch in hand is finished first."""
+        """Until SIGTERM or SIGINT. The batch that is being written is finished first."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
         await self.kafka.start()
         try:
             self.kafka.subscribe(self.topics, listener=_Resume(self))
+            following = asyncio.ensure_future(self._follow())
             stopped = asyncio.ensure_future(self.stopping.wait())
-            while not self.stopping.is_set():
-                epoch = self.epoch
-                poll = asyncio.ensure_future(self.kafka.getmany(timeout_ms=500, max_records=self.records))
-                await asyncio.wait({poll, stopped}, return_when=asyncio.FIRST_COMPLETED)
-                if not poll.done():
-                    poll.cancel()
-                    break
-                if epoch != self.epoch:
-                    self._return_to_positions(poll.result())
-                elif batches := self._still_ours(poll.result()):
-                    await self._process(batches)
-                self._commit_soon()
+            await asyncio.wait({following, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            following.cancel()
+            await asyncio.wait({following})
+            await self._written()
+            if not following.cancelled():
+                following.result()
         finally:
             await self._commit()
             await self.kafka.stop()
+
+    async def _follow(self) -> None:
+        """Polls and prepares one batch ahead of the one that is being written. Ends by an error only."""
+        while True:
+            epoch = self.epoch
+            batches = self._still_ours(await self.kafka.getmany(timeout_ms=500, max_records=self.records))
+            if batches:
+                prepared = await self.prepare(batches)
+            await self._written()
+            if epoch != self.epoch or batches != self._still_ours(batches):
+                self._return_to_positions(batches)
+            elif batches:
+                expected = {tp: self.next[tp] for tp in batches}
+                reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
+                self.writing = asyncio.ensure_future(self._write(prepared, expected, reached))
+            self._commit_soon()
+
+    async def _written(self) -> None:
+        """Until nothing is being written. Raises what stopped the last write."""
+        if self.writing is not None:
+            await asyncio.wait({self.writing})  # a batch that is being written is finished, whoever gives up waiting
+            self.writing.result()
 
     async def resume(self, partitions: list[TopicPartition]) -> None:
         """Go on where Postgres says."""
@@ -94,7 +122,7 @@ class Consumer:
             self.kafka.seek(partition, self.next[partition])
 
     def _return_to_positions(self, batches: Batches) -> None:
-        """Partitions moved while these were fetched: they may begin behind what has to come next, so none is used."""
+        """Partitions moved while these were on their way: they may begin elsewhere than at what has to come next."""
         for partition in batches:
             if partition in self.next:
                 self.kafka.seek(partition, self.next[partition])
@@ -102,21 +130,23 @@ class Consumer:
     def _still_ours(self, batches: Batches) -> Batches:
         """Records from before a seek have offsets below the position and are dropped."""
         kept = {
-            tp: [r for r in records if r.offset >= self.next.get(tp, r.offset + 1)] for tp, records in batches.items()
+            tp: records[bisect_left(records, self.next[tp], key=attrgetter("offset")) :]
+            for tp, records in batches.items()
+            if tp in self.next
         }
         return {tp: records for tp, records in kept.items() if records}
 
-    async def _process(self, batches: Batches) -> None:
-        expected = {tp: self.next[tp] for tp in batches}
+    async def _write(self, prepared: Prepared, expected: Offsets, reached: Offsets) -> None:
         try:
-            await self.handle(batches, expected)
+            await self.write(prepared, expected, reached)
         except NotOwner as error:
             log.warning("progress moved by another worker", reason=str(error))
-            await self.resume([tp for tp in batches if tp in self.kafka.assignment()])
+            await self.resume([tp for tp in expected if tp in self.kafka.assignment()])
             return
-        for tp, records in batches.items():
+        for tp in expected:
             if self.next.get(tp) == expected[tp]:
-                self.next[tp] = records[-1].offset + 1
+                self.next[tp] = reached[tp]
+        self._commit_soon()
 
     def _commit_soon(self) -> None:
         if self._ours() != self.committed and (self.commits is None or self.commits.done()):
@@ -133,15 +163,16 @@ class Consumer:
         except KafkaError as error:
             log.warning("offsets not committed", reason=repr(error))
 
-    def _ours(self) -> dict[TopicPartition, int]:
+    def _ours(self) -> Offsets:
         return {tp: offset for tp, offset in self.next.items() if tp in self.kafka.assignment()}
 
 
 class _Resume(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    def __init__(self, consumer: Consumer) -> None:
+    def __init__(self, consumer: Consumer[Any]) -> None:
         self.consumer = consumer
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        self.consumer.epoch += 1
         for partition in revoked:
             self.consumer.next.pop(partition, None)
 

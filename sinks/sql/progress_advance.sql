@@ -1,11 +1,14 @@
--- Compare-and-set of several partitions: a row that stands elsewhere than expected is not touched and not counted.
+-- Compare-and-set of several partitions: a row that stands elsewhere than expected is not moved and not counted.
+-- Rows are locked in the order in which they are fed, so that two workers cannot deadlock.
 WITH move AS (
     SELECT %s::text AS stage, *
     FROM unnest(%s::text[], %s::int[], %s::bigint[], %s::bigint[]) AS m (topic, partition, expected, reached)
 )
-MERGE INTO progress AS p USING move AS m
-ON p.stage = m.stage AND p.topic = m.topic AND p.partition = m.partition
-WHEN MATCHED AND p.next_offset = m.expected THEN
-    UPDATE SET next_offset = m.reached, updated_at = now()
-WHEN NOT MATCHED AND m.expected = 0 THEN
-    INSERT (stage, topic, partition, next_offset) VALUES (m.stage, m.topic, m.partition, m.reached)
+INSERT INTO progress AS p (stage, topic, partition, next_offset)
+SELECT m.stage, m.topic, m.partition, m.reached
+FROM move AS m
+WHERE m.expected = 0
+   OR EXISTS (SELECT FROM progress AS q WHERE (q.stage, q.topic, q.partition) = (m.stage, m.topic, m.partition))
+ORDER BY m.topic, m.partition
+ON CONFLICT (stage, topic, partition) DO UPDATE SET next_offset = excluded.next_offset, updated_at = now()
+    WHERE p.next_offset = (SELECT m.expected FROM move AS m WHERE (m.topic, m.partition) = (p.topic, p.partition))

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +10,6 @@ import pytest
 from aiokafka.structs import TopicPartition
 from structlog.testing import capture_logs
 
-from agents import embed
 from agents.embed import Embed, progress_name
 from agents.embeddings.minilm import Vectors
 from agents.embeddings.model import EmbeddingModel
@@ -49,28 +47,21 @@ class Numbers:
 class Feed:
     """Hands batches of items to the stage as its consumer would, after the sink."""
 
-    def __init__(self, rows: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, rows: Pool) -> None:
         self.rows, self.offset = rows, 0
-        self.items: list[Item] = []
-        monkeypatch.setattr(embed, "visible", self.visible)
-
-    async def visible(self, *_: object) -> list[Item]:
-        return self.items
 
     async def give(
         self, model: EmbeddingModel, items: list[Item], offset: int | None = None, sleep: Sleep = asyncio.sleep
     ) -> None:
-        self.items = items
         at = self.offset if offset is None else offset
         stage = Embed(Settings(_env_file=None), self.rows, model, sleep=sleep)
-        batch: Any = {EVENTS: [SimpleNamespace(offset=at)]}
-        await stage.handle(batch, {EVENTS: at})
+        await stage.write(items, {EVENTS: at}, {EVENTS: at + 1})
         self.offset = at + 1
 
 
 @pytest.fixture
-def feed(rows: Pool, monkeypatch: pytest.MonkeyPatch) -> Feed:
-    return Feed(rows, monkeypatch)
+def feed(rows: Pool) -> Feed:
+    return Feed(rows)
 
 
 async def stored(rows: Pool, dimensions: int = 384) -> dict[tuple[int, str, int], Any]:

@@ -18,7 +18,7 @@ from sinks.migrate import migrate
 from stack.postgres import installation
 from stack.settings import Settings
 from streams.kafka import partition_of, topics_of
-from streams.lag import lag
+from streams.lag import lags
 from streams.records import Configure, Event, Recall, RecalledItem
 from streams.topology import STAGES
 from tests.conftest import World
@@ -107,11 +107,11 @@ class Restorable:
         before = await self._ends()
         rows = await self.select("SELECT stage, topic, partition, next_offset FROM progress")
         progress = {(stage, TopicPartition(topic, partition)): offset for stage, topic, partition, offset in rows}
-        lags = {(one.stage, TopicPartition(one.topic, one.partition)): one.lag for one in await lag(self.settings)}
+        messages = {(one.stage, TopicPartition(one.topic, one.partition)): one.lag for one in await lags(self.settings)}
         behind = [
             tp
-            for (stage, tp), messages in lags.items()
-            if (progress.get((PROGRESS[stage], tp), 0) < before[tp] if stage in PROGRESS else messages)
+            for (stage, tp), lag in messages.items()
+            if (progress.get((PROGRESS[stage], tp), 0) < before[tp] if stage in PROGRESS else lag)
         ]
         return not behind and before == await self._ends()
 
@@ -238,19 +238,19 @@ async def test_kafka_s_offsets_go_back_to_where_postgres_stands(restorable: Rest
     await eventually(lambda: none_behind(restorable.settings), 60, "all is read again")
 
 
-async def lags(settings: Settings) -> list[tuple[int, int]]:
+async def behind(settings: Settings) -> list[tuple[int, int]]:
     """Lag and end of the partitions of the log that hold something, for the stages that follow Postgres."""
     log, partitions = topics_of(settings).events.name, {partition_of(anima, settings.partitions) for anima in ANIMAS}
     return [
         (one.lag, one.end)
-        for one in await lag(settings)
+        for one in await lags(settings)
         if one.stage in ("index", "embed") and one.topic == log and one.partition in partitions
     ]
 
 
 async def none_behind(settings: Settings) -> bool:
-    return all(end and not messages for messages, end in await lags(settings))
+    return all(end and not messages for messages, end in await behind(settings))
 
 
 async def all_behind(settings: Settings) -> bool:
-    return all(messages == end for messages, end in await lags(settings))
+    return all(messages == end for messages, end in await behind(settings))

@@ -1,6 +1,7 @@
 """A pool on a database of one's own, and records to put into it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 
 from sinks import events
 from sinks.database import Pool, pool
-from sinks.events import Arrival
+from sinks.events import Arrivals
 from stack.settings import Settings
 from streams.positions import anima_of
 from streams.records import Configure, Event, Memory, MemoryLink, SynthesisTrigger
@@ -27,15 +28,36 @@ async def rows(database: str) -> AsyncIterator[Pool]:
         yield opened
 
 
+@dataclass
+class Arrival:
+    """A record of the log as it was decoded."""
+
+    key: bytes | None
+    partition: int
+    offset: int
+    timestamp: int
+    record: Event | Configure
+    value: bytes | None = None
+    topic: str = "elephantasm.events"
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
 def arrival(offset: int, record: Event | Configure | None = None, key: bytes = b"wren") -> Arrival:
-    record = record or Event(event_type="message.in", content=f"said {offset}")
-    return Arrival(anima_of(key), key, 1, offset, AT_MS + offset, record)
+    return Arrival(key, 1, offset, AT_MS + offset, record or Event(event_type="message.in", content=f"said {offset}"))
 
 
-async def write_events(rows: Pool, arrivals: list[Arrival]) -> None:
+def arrivals_of(log: Iterable[Arrival]) -> Arrivals:
+    arrivals = Arrivals()
+    for one in log:
+        arrivals.add(anima_of(one.key), one, one.record)
+    return arrivals
+
+
+async def write_events(rows: Pool, log: Iterable[Arrival]) -> None:
     """As the sink does within its transaction."""
+    arrivals = arrivals_of(log)
     async with rows.connection() as connection, connection.transaction():
-        animas = await events.known(connection, {one.anima for one in arrivals})
+        animas = await events.known(connection, arrivals)
         stored = await events.repeated(connection, arrivals)
         await events.write(connection, animas, events.apply(arrivals, animas, stored))
 

@@ -1,17 +1,25 @@
 """Arrivals become dense rows; the rule is pure, and Postgres holds what it says."""
 
-from uuid import UUID
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sinks.database import Pool
-from sinks.events import AnimaRow, Arrival, apply, strangers
-from streams.positions import anima_of
+from sinks.events import ANIMA, COLUMNS, ID, OFFSET, AnimaRow, apply, without_strangers
+from streams.positions import anima_of, event_hex
 from streams.records import Configure, Event
-from tests.sinks.conftest import AT, AT_MS, WREN, arrival, write_events
+from tests.sinks.conftest import AT_MS, WREN, Arrival, arrival, arrivals_of, write_events
 
 KEYS = (b"wren", b"robin", b"finch")
+
+
+SEQ = COLUMNS.index("seq")
+
+
+def identity(one: Arrival) -> str:
+    assert isinstance(one.record, Event)
+    return event_hex(anima_of(one.key).bytes, one.partition, one.offset, one.record.dedupe_key)
 
 
 @st.composite
@@ -26,29 +34,30 @@ def arrivals(draw: st.DrawFn) -> list[Arrival]:
 
 @given(arrivals(), st.integers(0, 25))
 def test_seq_is_dense_and_in_log_order_however_the_log_is_cut(log: list[Arrival], edge: int) -> None:
-    animas: dict[UUID, AnimaRow] = {}
+    animas: dict[str, AnimaRow] = {}
     stored: set[str] = set()
-    rows = apply(log[:edge], animas, stored) + apply(log[edge:], animas, stored)
+    rows = apply(arrivals_of(log[:edge]), animas, stored) + apply(arrivals_of(log[edge:]), animas, stored)
     for key in KEYS:
-        mine = [row for row in rows if row[1] == anima_of(key).hex]
-        assert [row[2] for row in mine] == list(range(len(mine)))
-        assert [row[4] for row in mine] == sorted(row[4] for row in mine)
-        assert not mine or animas[anima_of(key)].events == len(mine)
-    assert len({row[0] for row in rows}) == len(rows)
-    identities = {one.event_hex(one.record) for one in log if isinstance(one.record, Event)}
-    assert {row[0] for row in rows} == identities
+        mine = [row for row in rows if row[ANIMA] == anima_of(key).hex]
+        assert [row[SEQ] for row in mine] == list(range(len(mine)))
+        assert [row[OFFSET] for row in mine] == sorted(row[OFFSET] for row in mine)
+        assert not mine or animas[anima_of(key).hex].events == len(mine)
+    assert len({row[ID] for row in rows}) == len(rows)
+    assert {row[ID] for row in rows} == {identity(one) for one in log if isinstance(one.record, Event)}
 
 
 @given(arrivals())
 def test_strangers_are_the_events_before_a_configuration(log: list[Arrival]) -> None:
-    expected, configured = [], {anima_of(b"robin")}
+    strange, kept, configured = set(), [], set[bytes | None]([b"robin"])
     for one in log:
         if isinstance(one.record, Configure):
-            configured.add(one.anima)
-        elif one.anima not in configured:
-            expected.append(one)
-    robin = AnimaRow(anima_of(b"robin"), "robin", 1, "robin", AT, AT)
-    assert strangers(log, {robin.id: robin}) == expected
+            configured.add(one.key)
+        if one.key in configured:
+            kept.append(one)
+        else:
+            strange.add((one.partition, one.offset))
+    accepted, refused = without_strangers(arrivals_of(log), {anima_of(b"robin").hex})
+    assert (accepted.entries, refused) == (arrivals_of(kept).entries, strange)
 
 
 async def test_a_repeat_by_its_dedupe_key_is_one_row(rows: Pool) -> None:
@@ -81,12 +90,12 @@ async def test_a_row_holds_what_the_record_said(rows: Pool) -> None:
         row = await (await connection.execute("SELECT * FROM events")).fetchone()
     assert row is not None
     assert Event.model_validate(row) == said.model_copy(update={"anima_id": WREN})
-    assert (row["id"].hex, row["partition"], row["offset"]) == (arrival(7, said).event_hex(said), 1, 7)
+    assert (row["id"].hex, row["partition"], row["offset"]) == (identity(arrival(7, said)), 1, 7)
     assert row["recorded_at"].timestamp() * 1000 == AT_MS + 7
 
 
 async def test_a_time_before_1970_is_kept_as_1970(rows: Pool) -> None:
-    await write_events(rows, [arrival(0)._replace(timestamp_ms=-(2**62))])
+    await write_events(rows, [replace(arrival(0), timestamp=-(2**62))])
     async with rows.connection() as connection:
         row = await (
             await connection.execute("SELECT extract(epoch FROM recorded_at)::int AS at FROM events")

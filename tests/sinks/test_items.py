@@ -1,5 +1,6 @@
 """What `index` and `embed` are handed: the item behind each record, not what has become of it since."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ async def test_another_generation_s_revision_is_not_handed_out(rows: Pool) -> No
 @pytest.mark.parametrize("dedupe_key", [None, "k"])
 async def test_an_event_repeated_by_its_dedupe_key_is_the_stored_one(rows: Pool, dedupe_key: str | None) -> None:
     said = [Event(event_type="m", content=content, dedupe_key=dedupe_key) for content in ("first", "second")]
-    arrivals = [arrival(offset, one)._replace(partition=0) for offset, one in enumerate(said)]
+    arrivals = [replace(arrival(offset, one), partition=0) for offset, one in enumerate(said)]
     await write_events(rows, arrivals)
     await sunk(rows, EVENTS, 2)
     last = record(EVENTS, 1, b"wren", said[1].value())

@@ -1,5 +1,6 @@
 import asyncio
 
+import psycopg
 import pytest
 from aiokafka.structs import TopicPartition
 
@@ -57,6 +58,42 @@ async def test_a_frozen_owner_gives_way(rows: Pool) -> None:
         await progress.advance(connection, "sink", {A: 0}, {A: 1})
         limit = await (await connection.execute("SHOW idle_in_transaction_session_timeout")).fetchone()
     assert limit == {"idle_in_transaction_session_timeout": "8s"}
+
+
+async def test_an_owner_frozen_in_a_copy_gives_way(rows: Pool) -> None:
+    """No time-out of PostgreSQL ends a COPY that waits for its client; whoever takes over ends it."""
+    await advance(rows, {A: 0}, {A: 5})
+
+    async def freeze() -> None:
+        async with rows.connection() as connection, connection.transaction():
+            await progress.advance(connection, "sink", {A: 5}, {A: 6})
+            async with connection.cursor() as cursor, cursor.copy("COPY authors FROM STDIN"):
+                with pytest.raises(NotOwner, match="another worker holds a partition"):
+                    await advance(rows, {A: 5}, {A: 7})  # waits for the lock, but not for ever
+                assert await progress.take_over(rows, "sink", [A]) == {A: 5}
+                await advance(rows, {A: 5}, {A: 7})
+
+    with pytest.raises(psycopg.errors.AdminShutdown):
+        await freeze()
+    assert await progress.load(rows, "sink", [A]) == {A: 7}
+
+
+@pytest.mark.parametrize("start", [0, 1])
+async def test_two_who_move_many_partitions_do_not_deadlock(rows: Pool, start: int) -> None:
+    every = [TopicPartition("log", number) for number in range(200)]
+    if start:
+        await advance(rows, dict.fromkeys(every, 0), dict.fromkeys(every, start))
+    both = asyncio.Barrier(2)
+
+    async def move(partitions: list[TopicPartition], reached: int) -> None:
+        async with rows.connection() as connection, connection.transaction():
+            await both.wait()
+            await progress.advance(connection, "sink", dict.fromkeys(partitions, start), dict.fromkeys(every, reached))
+
+    for goal in range(start + 1, start + 11):
+        ends = await asyncio.gather(move(every, goal), move(every[::-1], goal), return_exceptions=True)
+        assert [type(end) for end in ends if end] == [NotOwner]
+        start = goal
 
 
 async def test_waiting_ends_when_the_position_is_passed(rows: Pool) -> None:
