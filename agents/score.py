@@ -27,7 +27,9 @@ from tables.fold import Timers, fold
 from tables.store import AccumulationTable, Mark
 
 log = structlog.get_logger()
-BATCHES = 32  # batches of the log in work at once
+BATCHES = 16  # batches of the log in work at once
+# Of one batch of the log. Each batch writes each anima that it touches once: behind, the larger, the fewer writes.
+RECORDS, FETCH_BYTES = 20_000, 4_194_304
 BATCH_BYTES = 262_144  # of one Kafka batch of triggers or states
 
 
@@ -105,9 +107,10 @@ class Score:
         self.producer = producer(self.settings, max_batch_size=BATCH_BYTES)
         await self.producer.start()
         async for batch in stream.noack().events():
+            assignment = self.assignment  # as the batch came: partitions may move while it waits for room
             await self.room.acquire()
             partition = batch.message.tp.partition
-            task = asyncio.ensure_future(self._after(self.last.get(partition), batch, self.assignment))
+            task = asyncio.ensure_future(self._after(self.last.get(partition), batch, assignment))
             self.last[partition] = task
             task.add_done_callback(lambda _: self.room.release())
 
@@ -196,6 +199,7 @@ def _keep(marks: list[Mark], committed: int) -> list[Mark]:
 
 def build(settings: Settings) -> faust.App:
     app = faust_app(settings, "score")
+    app.conf.broker_max_poll_records, app.conf.consumer_max_fetch_size = RECORDS, FETCH_BYTES
     wire(app, topics_of(settings).events, "score", Score(app, settings).run)
     return app
 

@@ -71,11 +71,12 @@ def due(window: Window | None, rule: Rule) -> int | None:
         return window.since
     if missing > rule.time_weight * CENTURY_MS / HOUR_MS:
         return None
-    # The quotient rounds, and so does the score: the exact moment is searched for, near the quotient if it is there.
+    # The quotient rounds, and so does the score: the moment is verified, and searched for where it is another.
     near = window.since + int(missing / rule.time_weight * HOUR_MS)
-    moments = range(near - 1, near + 3)
-    if not score(window, rule, near - 1) < rule.threshold <= score(window, rule, near + 2):
-        moments = range(window.since, window.since + 2 * CENTURY_MS)
+    for at in (near + 1, near):
+        if score(window, rule, at - 1) < rule.threshold <= score(window, rule, at):
+            return at
+    moments = range(window.since, window.since + 2 * CENTURY_MS)
     return moments[0] + bisect_left(moments, rule.threshold, key=lambda now: score(window, rule, now))
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+import pytest
 from faust.types import TP
 
 from agents.score import Score
@@ -38,6 +40,9 @@ class Broker:
     def __init__(self, *, ended: bool = True) -> None:
         self.ended = ended
         self.sent: list[dict[str, Any]] = []
+
+    async def start(self) -> None:
+        pass
 
     def assignment(self) -> set[TP]:
         return {EVENTS}
@@ -132,6 +137,35 @@ async def test_state_is_not_written_for_a_partition_that_moved_while_triggers_we
     await stage.revoked()
     deliveries.triggers.set_result(None)
     await task
+    assert table.written == []
+
+
+class Stream:
+    """One batch after the other."""
+
+    def __init__(self, *batches: Batch) -> None:
+        self.batches = batches
+
+    def noack(self) -> "Stream":
+        return self
+
+    async def events(self) -> AsyncIterator[Batch]:
+        for batch in self.batches:
+            yield batch
+
+
+async def test_a_batch_that_waited_for_room_while_partitions_moved_is_void(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table()
+    stage = shell(Broker(), table)
+    Deliveries(stage).triggers.set_result(None)
+    stage.last, stage.room = {}, asyncio.Semaphore(0)
+    monkeypatch.setattr("agents.score.producer", lambda *_, **__: stage.producer)
+    running = asyncio.ensure_future(stage.run(Stream(Batch())))
+    await asyncio.wait([running], timeout=0.01)
+    await stage.revoked()
+    stage.room.release()
+    await running
+    await asyncio.wait(stage.last.values(), timeout=0.01)
     assert table.written == []
 
 

@@ -1,4 +1,4 @@
-"""Workers that are killed or frozen while they work."""
+"""Workers that are killed or frozen while they work, and a broker that is frozen."""
 
 import asyncio
 import random
@@ -6,6 +6,9 @@ import signal
 import subprocess
 from collections.abc import Awaitable, Callable
 
+from stack import kafka
+from stack.directory import DataDirectory
+from stack.settings import Settings
 from tests.conftest import World
 
 SESSION_S = 8.0
@@ -52,3 +55,27 @@ class Workers:
             assert asyncio.get_running_loop().time() < deadline, f"not within {limit_s:g} s: {what}"
             self.revive()
             await asyncio.sleep(0.3)
+
+
+class Broker:
+    """A Kafka of one's own, to be frozen."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        directory = DataDirectory(settings.data_dir)
+        directory.prepare({})
+        kafka.prepare(directory, settings)
+        with (directory.logs / "kafka.log").open("ab") as log:
+            self.process = subprocess.Popen(kafka.command(directory), stdout=log, stderr=log)
+
+    def check(self) -> None:
+        assert self.process.poll() is None
+
+    async def frozen(self, seconds: float) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()

@@ -1,0 +1,102 @@
+"""The broker stops answering for longer than a session lasts, as when its machine pauses, and goes on.
+
+Every connection stays open meanwhile: nothing but their own time-outs tells the workers. Each test has a broker of its
+own, because whoever else used it would suffer too.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from pydantic import SecretStr
+
+from sinks.database import pool
+from stack.readiness import admin_step
+from stack.settings import Settings
+from streams.kafka import connection, topics_of
+from tests.conftest import World, free_port
+from tests.live.faults import SESSION_S, Broker, Workers
+from tests.live.log import eventually, send
+from tests.live.test_score import agrees, chatter, triggers
+from tests.live.test_synthesize import select
+
+FREEZES_S = (1.5 * SESSION_S, 3 * SESSION_S)
+STAGES = ("score", "synthesize", "sink")
+
+
+@pytest.fixture
+async def broker(database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Broker]:
+    settings = Settings(
+        _env_file=None,
+        database=SecretStr(database),
+        data_dir=tmp_path_factory.mktemp("frozen"),
+        kafka_port=free_port(),
+        kafka_controller_port=free_port(),
+        event_weight=0.07,
+        time_weight=5.0,
+        threshold=1.0,
+    )
+    running = Broker(settings)
+    await admin_step(settings, running.check)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def frozen_world(broker: Broker) -> AsyncIterator[World]:
+    world = World(broker.settings, broker.settings.data_dir)
+    yield world
+    for process in world.workers:
+        process.kill()
+        process.wait()
+
+
+async def speak(world: World, enough: asyncio.Event) -> None:
+    dice = random.Random(11)
+    while not enough.is_set():
+        await send(world.settings, chatter(dice, 100))
+        await asyncio.sleep(0.1)
+
+
+async def members(settings: Settings, stage: str) -> int:
+    """Of the stage's group, if it is stable."""
+    admin = AIOKafkaAdminClient(**connection(settings))
+    await admin.start()
+    try:
+        [answer] = await admin.describe_consumer_groups([topics_of(settings).group(stage)])
+    finally:
+        await admin.close()
+    _, _, state, _, _, found, *_ = answer.groups[0]
+    return len(found) if state == "Stable" else 0
+
+
+async def test_a_frozen_broker_costs_time_and_nothing_else(broker: Broker, frozen_world: World) -> None:
+    """The triggers are those of the rule, each has its memory, and in the end nobody has dropped out."""
+    workers = [Workers.of(frozen_world, stage) for stage in STAGES]
+    settings, enough, known = frozen_world.settings, asyncio.Event(), 0
+    speaking = asyncio.ensure_future(speak(frozen_world, enough))
+
+    async def going_on() -> bool:
+        return len(await triggers(settings)) > known
+
+    async def complete() -> bool:
+        for one in workers:
+            one.revive()
+        async with pool(settings) as rows:
+            [found] = await select(rows, "SELECT count(DISTINCT id)::int AS memories FROM memories")
+        return await agrees(settings) and found["memories"] == len(await triggers(settings))
+
+    async def all_there() -> bool:
+        return [await members(settings, stage) for stage in ("score", "synthesize")] == [2, 2]
+
+    for seconds in FREEZES_S:
+        await eventually(going_on, 60, "windows fire")
+        await broker.frozen(seconds)
+        known = len(await triggers(settings))
+    await eventually(going_on, 60, "windows fire after the last freeze")
+    enough.set()
+    await speaking
+    await eventually(complete, 90, "every window of the rule has its memory", every_s=1)
+    await eventually(all_there, 30, "both workers of each stage are in its group", every_s=1)
