@@ -14,7 +14,7 @@ from stack.settings import Settings
 from streams.consumer import Batches, Consumer, run_loop
 from streams.dead_letters import DeadLetter, bury
 from streams.decode import Undecodable, decode, read
-from streams.failure_share import NOTHING, FailureShare, MostlyFailing, Tally
+from streams.failure_share import FailureShare, MostlyFailing, Tally
 from streams.kafka import producer, topics_of
 from streams.records import Memory, Recall, Tick
 from streams.redrive import redriven
@@ -24,11 +24,11 @@ UNKNOWN_ANIMA = "the key names no anima that is known, and ELEPHANTASM_STRICT_AN
 
 
 class Sink:
-    def __init__(self, settings: Settings, pool: Pool, producer: AIOKafkaProducer, past: Tally) -> None:
-        """`past`: the run with which an earlier process stopped."""
+    def __init__(self, settings: Settings, pool: Pool, producer: AIOKafkaProducer, past: Tally | None) -> None:
+        """`past`: the run with which an earlier process stopped, if it did."""
         self.settings, self.pool, self.producer = settings, pool, producer
         self.topics = topics_of(settings)
-        self.share, self.stopped = FailureShare(settings.failure_share, past), past != NOTHING
+        self.share, self.stopped = FailureShare(settings.failure_share, past), past is not None
 
     async def handle(self, batches: Batches, expected: dict[TopicPartition, int]) -> None:
         """One transaction for one poll. Raises NotOwner, MostlyFailing, and psycopg.Error with nothing written."""
