@@ -24,7 +24,7 @@ from stack.settings import Settings
 from streams.app import faust_app, run_worker, wire
 from streams.dead_letters import DeadLetter, bury
 from streams.decode import Undecodable, read
-from streams.failure_share import NOTHING, FailureShare, MostlyFailing, Tally
+from streams.failure_share import FailureShare, MostlyFailing, Tally
 from streams.kafka import producer, topics_of
 from streams.positions import Position, window_id
 from streams.records import Memory, MemoryLink, SynthesisTrigger
@@ -101,7 +101,7 @@ class Synthesize:
     async def run(self, stream: Any) -> None:
         await self.pool.open(wait=True)
         past = await stops.load(self.pool, STAGE)
-        self.share, self.stopped = FailureShare(self.settings.failure_share, past), past != NOTHING
+        self.share, self.stopped = FailureShare(self.settings.failure_share, past), past is not None
         self.producer = producer(self.settings)
         await self.producer.start()
         await self.ordered.run(stream)

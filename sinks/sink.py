@@ -16,7 +16,7 @@ from stack.settings import Settings
 from streams.consumer import Batches, Consumer, Offsets, run_loop
 from streams.dead_letters import DeadLetter, bury
 from streams.decode import Undecodable
-from streams.failure_share import NOTHING, FailureShare, MostlyFailing, Tally
+from streams.failure_share import FailureShare, MostlyFailing, Tally
 from streams.kafka import producer, topics_of
 
 STAGE = "sink"
@@ -25,11 +25,11 @@ SLICE = 100  # records prepared at a time: under a millisecond, so that Postgres
 
 
 class Sink:
-    def __init__(self, settings: Settings, pool: Pool, producer: AIOKafkaProducer, past: Tally) -> None:
-        """`past`: the run with which an earlier process stopped."""
+    def __init__(self, settings: Settings, pool: Pool, producer: AIOKafkaProducer, past: Tally | None) -> None:
+        """`past`: the run with which an earlier process stopped, if it did."""
         self.settings, self.pool, self.producer = settings, pool, producer
         self.topics = topics_of(settings)
-        self.share, self.stopped = FailureShare(settings.failure_share, past), past != NOTHING
+        self.share, self.stopped = FailureShare(settings.failure_share, past), past is not None
 
     async def prepare(self, batches: Batches) -> Prepared:
         prepared = Prepared(batches)

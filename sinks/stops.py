@@ -5,15 +5,15 @@ from typing import Any
 import psycopg
 
 from sinks.database import Pool, sql
-from streams.failure_share import NOTHING, MostlyFailing, Tally
+from streams.failure_share import MostlyFailing, Tally
 
 
-async def load(pool: Pool, stage: str) -> Tally:
-    """The run with which the stage stopped; an empty one if it did not."""
+async def load(pool: Pool, stage: str) -> Tally | None:
+    """The run with which the stage stopped; None if it did not."""
     async with pool.connection() as connection:
         query = "SELECT records, failures FROM stops WHERE stage = %s"
         row = await (await connection.execute(query, [stage])).fetchone()
-    return Tally(row["records"], row["failures"]) if row else NOTHING
+    return Tally(row["records"], row["failures"]) if row else None
 
 
 async def note(pool: Pool, stage: str, stopped: MostlyFailing) -> None:

@@ -83,7 +83,11 @@ class Settings(BaseSettings):
         pattern=r"^[a-zA-Z0-9_-]{1,40}$",
         description="Name of this process; two workers of one stage need two names.",
     )
-    strict_animas: bool = Field(False, description="Dead-letter events of unknown animas instead of registering them.")
+    strict_animas: bool = Field(
+        False,
+        description="Dead-letter events of unknown animas instead of registering them. They count in the score, which "
+        "does not know, so that a window may come early, or hold nothing and yield no memory.",
+    )
     failure_share: float = Field(
         0.5,
         gt=0,

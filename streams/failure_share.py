@@ -26,16 +26,13 @@ class Tally(NamedTuple):
         return self.failures > limit * self.records
 
 
-NOTHING = Tally(0, 0)
-
-
 class FailureShare:
-    """A sliding run of batches. `past` is the run with which an earlier process stopped."""
+    """A sliding run of batches. `past` is the run with which an earlier process stopped, if it did."""
 
-    def __init__(self, limit: float, past: Tally = NOTHING) -> None:
+    def __init__(self, limit: float, past: Tally | None = None) -> None:
         self.limit = limit
-        self.batches = deque([past] if past.records else [])
-        self.run = past
+        self.run = past or Tally(0, 0)
+        self.batches = deque([self.run] if self.run.records else [])
 
     def admits(self, batch: Tally) -> bool:
         """Whether to go on with this batch, which then belongs to the run.

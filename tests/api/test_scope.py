@@ -10,6 +10,7 @@ from api.app import create_app
 from stack.embedded import Stack
 from tests.api.conftest import Anima, LogView, Serve, connected, eventually, new_anima, on_stack, only
 from tests.api.test_memories import EVERY_THREE, SAID
+from tests.api.test_ops import publish
 
 SECRET = "Bluefinch"
 
@@ -22,10 +23,11 @@ class Theirs:
     event: str
     memory: str
     pack: str
+    letter: str
 
 
 @pytest.fixture
-async def theirs(http: httpx.AsyncClient) -> Theirs:
+async def theirs(stack: Stack, http: httpx.AsyncClient) -> Theirs:
     anima = await new_anima(http)
     await http.put(f"/animas/{anima.id}/synthesis-config", json=EVERY_THREE)
     events = [{"event_type": "message.in", "content": content} for content in SAID[:3]]
@@ -42,7 +44,14 @@ async def theirs(http: httpx.AsyncClient) -> Theirs:
         return (await http.get(f"/memory-packs/{pack['pack_id']}")).status_code == 200
 
     await eventually(served)
-    return Theirs(anima, event["id"], memory_row["id"], pack["pack_id"])
+    await publish(on_stack(stack), anima.key.encode(), f"no JSON, but {SECRET}".encode())
+
+    async def buried() -> Any:
+        found = (await http.get("/dead-letters")).json()["items"]
+        return [letter["id"] for letter in found if letter["key"] == anima.key]
+
+    (letter,) = await eventually(buried)
+    return Theirs(anima, event["id"], memory_row["id"], pack["pack_id"], letter)
 
 
 @pytest.fixture
@@ -83,6 +92,9 @@ ATTEMPTS: dict[str, tuple[str, dict[str, Any], int]] = {
     "packs_get": ("/memory-packs/{pack}", {}, 404),
     "ops_lag": ("/lag", {}, 403),
     "ops_metrics": ("http://test/metrics", {}, 403),
+    "ops_dead_letter": ("/dead-letters/{letter}", {}, 404),
+    "ops_redrive": ("/dead-letters/redrive", {"json": {"ids": ["{letter}"]}}, 403),
+    "ops_discard": ("/dead-letters/discard", {"json": {"ids": ["{letter}"], "why": "w"}}, 403),
 }  # fmt: skip
 # What names no anima: it answers, without a word of the others'.
 OPEN = {"health_live", "health_ready", "health_health", "animas_list", "animas_search", "ops_dead_letters"}
@@ -102,6 +114,7 @@ async def test_nothing_of_another_anima(
 ) -> None:
     end, before = await log.end(theirs.anima), (await http.get(f"/animas/{theirs.anima.id}")).json()
     named = {"anima": theirs.anima.id, "event": theirs.event, "memory": theirs.memory, "pack": theirs.pack}
+    named["letter"] = theirs.letter
     for operation, method in methods(stack).items():
         if operation in OPEN:
             continue
@@ -117,6 +130,8 @@ async def test_nothing_of_another_anima(
 def filled(template: Any, named: dict[str, str]) -> Any:
     if isinstance(template, str):
         return template.format(**named)
+    if isinstance(template, list):
+        return [filled(value, named) for value in template]
     if isinstance(template, dict):
         return {key: filled(value, named) for key, value in template.items()}
     return template

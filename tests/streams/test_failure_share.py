@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.failure_share import LEAST, NOTHING, RUN, FailureShare, MostlyFailing, Tally
+from streams.failure_share import LEAST, RUN, FailureShare, MostlyFailing, Tally
 
 
 def tallies(most: int = 6_000) -> st.SearchStrategy[Tally]:
@@ -78,7 +78,7 @@ def test_what_is_remembered_is_bounded_and_adds_up(batches: list[Tally]) -> None
         rule.admits(batch)
         assert rule.run == Tally(sum(one.records for one in rule.batches), sum(one.failures for one in rule.batches))
         assert not rule.batches or rule.run.records - rule.batches[0].records < RUN
-    assert rule.admits(NOTHING)
+    assert rule.admits(Tally(0, 0))
 
 
 @pytest.mark.parametrize("batches", [[Tally(1, 1)] * 60 + [Tally(340, 0)], [Tally(340, 41)], [Tally(20, 1)] * 400])
