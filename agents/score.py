@@ -12,6 +12,7 @@ from uuid import UUID
 import faust
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import OutOfOrderSequenceNumber
 from faust.types import TP
 
 from agents.tokens import counter
@@ -173,6 +174,10 @@ class Score:
                 continue
             try:
                 await self._tick(partition, at, now)
+            except OutOfOrderSequenceNumber:
+                # aiokafka counts records that the broker refused (this clock was ahead): it can write no others here.
+                log.exception("ticks are out of order, stopping", partition=partition)
+                os._exit(70)
             except Exception as error:  # noqa: BLE001  an exception in a Faust timer ends the worker; the next round tries again
                 log.warning("tick not written", partition=partition, error=repr(error))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
 
 from api.errors import Problem, Unavailable
 from stack.settings import Settings
@@ -61,6 +61,15 @@ class Log:
                 self.producer = candidate
                 return
 
+    async def _start_afresh(self, broken: AIOKafkaProducer) -> None:
+        """aiokafka counts records that the broker refused (this clock was ahead, say), and the broker does not: from
+        then on it refuses all that this producer sends to the partition."""
+        renew = self.producer is broken  # and not somebody else has by now
+        if renew:
+            self.producer = None
+            self.connecting = asyncio.ensure_future(self._connect())
+            await broken.stop()
+
     async def append(self, key: bytes, partition: int, records: Sequence[Record]) -> list[Position]:
         """The positions, in order, once every record is acknowledged.
 
@@ -68,16 +77,18 @@ class Log:
         Kafka is away, saying whether some of the records may be on the log.
         """
         values = [self._value(key, partition, record) for record in records]
-        if self.producer is None:
+        if (kafka := self.producer) is None:
             raise Unavailable("Kafka cannot be reached; nothing was stored")
         try:
             async with asyncio.timeout(ACKNOWLEDGE_S):
                 deliveries = [
-                    await self.producer.send(self.topic, key=key, value=value, partition=partition) for value in values
+                    await kafka.send(self.topic, key=key, value=value, partition=partition) for value in values
                 ]
                 stored = await asyncio.gather(*deliveries)
         except (KafkaError, TimeoutError) as error:
             log.warning("not acknowledged", records=len(values), error=repr(error))
+            if isinstance(error, OutOfOrderSequenceNumber):
+                await self._start_afresh(kafka)
             reason = "Kafka did not acknowledge in time; some of it may be stored: repeat it with the same dedupe_key"
             raise Unavailable(reason) from None
         return [Position(one.topic, one.partition, one.offset) for one in stored]

@@ -96,7 +96,7 @@ POINTS = (
     Point("sink", "Kafka's offsets committed", "after", KAFKA_COMMIT),
     Point("index", "rows written, not committed", "after", "agents.index:write", _some(1)),
     Point("index", "committed, Kafka's offsets not", "after", END, _committed),
-    Point("embed", "vectors computed", "after", "agents.embeddings.model:OpenAI.embed"),
+    Point("embed", "vectors computed", "after", "agents.embeddings.openai:OpenAI.embed"),
     Point("embed", "rows written, not committed", "after", "sinks.vectors:store", _some(3)),
     Point("embed", "committed, Kafka's offsets not", "after", END, _committed),
     Point("api", "event not sent", "before", APPEND),
@@ -117,13 +117,19 @@ class Fate:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def arm(point: Point, hit: int) -> None:
-    """Wrap the point's function in this process. Raises AttributeError if the product has none of that name."""
-    module, _, path = point.place.partition(":")
+def found(place: str) -> tuple[Any, str]:
+    """Where the function is, and under which name. Raises AttributeError if there is none."""
+    module, _, path = place.partition(":")
     owner: Any = import_module(module)
     *outer, name = path.split(".")
     for part in outer:
         owner = getattr(owner, part)
+    return owner, name
+
+
+def arm(point: Point, hit: int) -> None:
+    """Wrap the point's function in this process."""
+    owner, name = found(point.place)
     function, fate = getattr(owner, name), Fate(point, hit)
     setattr(owner, name, (_slow if inspect.iscoroutinefunction(function) else _quick)(function, fate))
 

@@ -17,9 +17,9 @@ SESSION_S = 8.0
 class Workers:
     """Two workers of one stage. A worker that ended by itself is started again, as the process manager does."""
 
-    def __init__(self, start: Callable[[str], "subprocess.Popen[bytes]"], seed: int = 1) -> None:
+    def __init__(self, start: Callable[[str], "subprocess.Popen[bytes]"], seed: int = 1, names: str = "ab") -> None:
         self.start, self.random = start, random.Random(seed)
-        self.processes = {name: start(name) for name in ("a", "b")}
+        self.processes = {name: start(name) for name in names}
 
     @classmethod
     def of(cls, world: World, stage: str) -> "Workers":
