@@ -45,7 +45,11 @@ _ERRORS: dict[int, tuple[type[BaseModel], str, Any]] = {
     409: (Refusal, "It exists already.", "an anima with the key 'wren' exists"),
     413: (Faults, "Larger than the server takes.", _TOO_LARGE),
     422: (Faults, "A field is wrong.", [{"field": "body.content", "reason": "is empty"}]),
-    503: (Refusal, "Kafka, Postgres or the embedding provider is away, or the view has not caught up.", "Postgres cannot be reached"),
+    503: (
+        Refusal,
+        "Kafka, Postgres or the embedding provider is away, or the view has not caught up.",
+        "Postgres cannot be reached",
+    ),
 }
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
