@@ -144,7 +144,7 @@ def lag(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Again every second, until Ctrl-C.")] = False,
 ) -> None:
-    """Show how far each stage is behind, in messages."""
+    """Show how far each stage is behind, since when, and whether that is a worry."""
     from stack.environment import configured
     from stack.lag import lag
 

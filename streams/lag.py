@@ -56,21 +56,24 @@ class Lags:
         await self.offsets.stop()
 
     async def read(self) -> Reading:
-        """Raises KafkaError."""
-        complete = False
-        async with self.reading:
-            try:
-                async with asyncio.timeout(LIMIT_S):
-                    found = await self._read()
-                complete = True
-            except TimeoutError:
-                raise KafkaTimeoutError(f"no answer within {LIMIT_S:g} s") from None
-            finally:
-                if not complete:
-                    await self.stop()  # what was left unanswered is not waited for the next time
-        return found
+        """Raises KafkaError, within LIMIT_S whoever else is reading."""
+        try:
+            async with asyncio.timeout(LIMIT_S), self.reading:
+                return await self._read()
+        except TimeoutError:
+            raise KafkaTimeoutError(f"no answer within {LIMIT_S:g} s") from None
 
     async def _read(self) -> Reading:
+        complete = False
+        try:
+            found = await self._look()
+            complete = True
+        finally:
+            if not complete:
+                await self.stop()  # what was left unanswered is not waited for the next time
+        return found
+
+    async def _look(self) -> Reading:
         partitions = sorted({tp for stage in STAGES for tp in self._partitions(stage)})
         first, end = await asyncio.gather(self.offsets.first(partitions), self.offsets.end(partitions))
         # After the ends: what comes meanwhile is no lag of a stage that keeps up.

@@ -109,9 +109,8 @@ async def test_requests_are_told_apart_by_template_method_and_status_and_by_noth
     stack: Stack, http: httpx.AsyncClient, anima: Anima
 ) -> None:
     for method, path in (
-        ("GET", f"/animas/{anima.id}"), ("GET", "/nothing/here"), ("PUT", "/healthz"),
-        ("PROPFIND", f"/coffee/{anima.key}"),
-        ("GET", f"/animas/{anima.key}"),
+        ("GET", f"/animas/{anima.id}"), ("GET", f"/animas/{anima.key}"), ("PUT", "/healthz"),
+        ("GET", "/nothing/here"), ("PROPFIND", f"/coffee/{anima.key}"),
     ):  # fmt: skip
         await http.request(method, path)
     found = (await scrape(http))["http_request_duration_seconds_count"]

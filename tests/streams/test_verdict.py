@@ -13,6 +13,7 @@ WINDOW_S = 10
 # One look a second: how far the group moved since the one before, and how many records came.
 steps = st.lists(st.tuples(st.integers(-2, 6), st.integers(0, 6)), min_size=1, max_size=25)
 forward = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=25)
+slow = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 2)), min_size=9, max_size=14)
 attendance = st.booleans()
 
 
@@ -39,6 +40,7 @@ def lately(seen: Sequence[Seen]) -> Sequence[Seen]:
     [
         ([(1, 1)] * 11, True, Verdict.WARN),  # keeps pace and does not catch up
         ([(1, 2)] * 11, True, Verdict.WARN),
+        ([(1, 1)] * 5 + [(0, 1)] * 6, True, Verdict.WARN),  # moved in the window, if not at its end
         ([(1, 1)] * 5 + [(2, 1)] + [(1, 1)] * 5, True, Verdict.OK),  # came nearer once
         ([(0, 1)] * 11, True, Verdict.STALL),
         ([(0, 0)] * 11, True, Verdict.STALL),
@@ -74,9 +76,9 @@ def burrow(seen: Sequence[Seen]) -> Verdict:
     return Verdict.WARN if sorted(lags) == lags else Verdict.OK
 
 
-@given(steps)
-def test_a_group_with_members_is_judged_as_burrow_does(taken: list[tuple[int, int]]) -> None:
-    seen = looks(taken)
+@given(st.one_of(steps, forward, slow), st.integers(1, 100))
+def test_a_group_with_members_is_judged_as_burrow_does(taken: list[tuple[int, int]], behind: int) -> None:
+    seen = looks(taken, behind=behind)
     expected = burrow(lately(seen))
     if complete(seen, seen[-1].at, WINDOW_S) < 1 and expected != Verdict.REWIND:
         expected = Verdict.OK
