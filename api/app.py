@@ -54,7 +54,7 @@ def _operation(route: APIRoute) -> str:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     rows = pool(settings, size=8)
-    reading = pool(settings, size=8, configure=_snapshots, checked=False)
+    reading = pool(settings, size=8, configure=_plans, checked=False)
     await rows.open()
     await reading.open()
     log = Log(settings)
@@ -73,12 +73,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await rows.close()
 
 
-async def _snapshots(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Packs are compiled from one snapshot, by plans that do not change with what was asked before."""
+async def _plans(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Packs are read by plans that do not change with what was asked before."""
     await register_vector_async(connection)
     # Each statement reads a range of one index, however large the anima: planned once, never as a scan of all animas.
-    for setting in ("plan_cache_mode = force_generic_plan", "enable_seqscan = off", "enable_bitmapscan = off"):
+    plans = ("plan_cache_mode = force_generic_plan", "enable_seqscan = off", "enable_bitmapscan = off")
+    for setting in (*plans, "default_transaction_read_only = on"):
         await connection.execute(f"SET {setting}".encode())
-    await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
-    await connection.set_read_only(True)
-    connection.prepare_threshold = 1
+    connection.prepare_threshold = 0

@@ -1,4 +1,7 @@
-"""Who asks, and what they may see. The only place where a caller is identified; every query is scoped by it."""
+"""Who asks, and what they may see. The only place where a caller is identified; every query is scoped by it.
+
+Dependencies are coroutines even where they wait for nothing: FastAPI hands any other function to a thread.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -23,7 +26,7 @@ class Caller:
         return None if self.animas is None else sorted(self.animas)
 
 
-def identify() -> Caller:
+async def identify() -> Caller:
     """Without API keys there is one caller, who may see everything."""
     return Caller("local")
 

@@ -28,7 +28,7 @@ class Resources:
     settings: Settings
     topics: Topics
     pool: Pool
-    reading: Pool  # whole packs read one snapshot
+    reading: Pool  # for packs and searches: reads only, by generic plans
     log: Log
     settling: Settling
     lags: Lags
@@ -107,7 +107,7 @@ async def _fetch(pool: Pool, statement: Any, values: Any) -> list[dict[str, Any]
         return await (await connection.execute(statement, values)).fetchall()
 
 
-def context(request: Request, caller: Identified) -> Context:
+async def context(request: Request, caller: Identified) -> Context:
     return Context(request.app.state.resources, caller)
 
 

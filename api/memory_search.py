@@ -35,7 +35,7 @@ async def by_words(ctx: Context, anima: UUID, question: str, limit: int, offset:
 async def _scores(ctx: Context, anima: UUID, words: list[int]) -> np.ndarray[Any, np.dtype[np.float32]]:
     """BM25 of every indexed memory revision, by seq."""
     dimensions, generation = ctx.resources.model.dimensions, ctx.settings.generation
-    values = retrieval.parameters(anima, Layer.memory, generation, None, None, words)
+    values = retrieval.parameters(anima, {Layer.memory: generation}, None, None, words)
     rows = await ctx.rows(retrieval.statement(dimensions), values, ctx.resources.reading)
     layer = retrieval.unpack(rows[0], words)
     if not len(layer):

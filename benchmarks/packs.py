@@ -154,7 +154,7 @@ def _overlap(
     asked = HalfVector(vector)
     with psycopg.connect(dsn(settings), autocommit=True, row_factory=dict_row) as connection:
         register_vector(connection)
-        parameters = retrieval.parameters(identity, 0, 0, 1, asked, [])
+        parameters = retrieval.parameters(identity, {0: 0}, 1, asked, [])
         row = connection.execute(retrieval.statement(len(vector)), parameters, binary=True).fetchone()
         stored = connection.execute(
             "SELECT v FROM vectors_384 WHERE anima_id = %s AND layer = 0 ORDER BY seq", [identity], binary=True

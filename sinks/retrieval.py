@@ -1,6 +1,6 @@
-"""What ranking reads, complete per anima: one statement per layer, arrays instead of rows."""
+"""What ranking reads, complete per anima: one statement, arrays instead of rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,25 +40,26 @@ def statement(dimensions: int) -> composed.Composed:
 
 
 def parameters(
-    anima: Any, layer: int, generation: int, model: int | None, vector: HalfVector | None, terms: Sequence[int]
+    anima: Any, generations: Mapping[int, int], model: int | None, vector: HalfVector | None, terms: Sequence[int]
 ) -> dict[str, Any]:
-    """Without a vector no model matches, and no vector is read."""
+    """`generations` says of which layers, and in which generation. Without a vector no model matches, and no vector is
+    read.
+    """
     buckets = sorted({term % BUCKETS for term in terms})
-    known = {"anima": anima, "layer": layer, "generation": generation, "buckets": buckets}
-    return known | {"vector": vector, "model": None if vector is None else model}
+    layers = {"layers": list(generations), "generations": list(generations.values())}
+    return layers | {"anima": anima, "buckets": buckets, "vector": vector, "model": None if vector is None else model}
 
 
 async def fetch(
     connection: psycopg.AsyncConnection[Any], query: Any, values: dict[str, Any], terms: Sequence[int]
-) -> Layer:
+) -> list[Layer]:
+    """The layers in the order in which `values` names them."""
     cursor = await connection.execute(query, values, binary=True)
-    row = await cursor.fetchone()
-    assert row is not None
-    return unpack(row, terms)
+    return [unpack(row, terms) for row in await cursor.fetchall()]
 
 
 def unpack(row: dict[str, Any], terms: Sequence[int]) -> Layer:
-    """The row of `retrieve.sql` as arrays; `terms` are the distinct terms of the question. Pure."""
+    """A row of `retrieve.sql` as arrays; `terms` are the distinct terms of the question. Pure."""
     lengths = _column(row, "lengths")
     packed = len(lengths) - _count(row["recent_lengths"])
     return Layer(

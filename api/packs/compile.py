@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from agents.tokens import count_tokens
-from api.packs.render import CONTEXT, MEMORIES, SESSION, Line, ago, heading_tokens, section
+from api.packs.render import CONTEXT, MEMORIES, SESSION, Line, ago, day_heading, line_tokens, section, text_tokens
 
 PENDING_SHARE, SESSION_SHARE = 0.15, 0.25
 SUMMARY_SHARE = 0.05  # of the long-term part: summaries point, the events behind them are the evidence
@@ -48,8 +47,8 @@ class _Part:
     def price(self, line: Line) -> int:
         price = line.tokens
         if line.day not in self.days:
-            price += heading_tokens(line.day)
-        return price if self.lines else price + count_tokens(self.heading + "\n")
+            price += line_tokens(day_heading(line.day))
+        return price if self.lines else price + line_tokens(self.heading)
 
     def fill(self, candidates: Iterable[Line], budget: int, most: int | None = None) -> int:
         """Take what fits, in the order given; returns the tokens spent.
@@ -80,7 +79,7 @@ def compile_pack(view: View, budget: int, now: datetime, *, session: int, long_t
     left -= current.fill(view.pending, int(PENDING_SHARE * left))
     left -= current.fill(view.session, int(SESSION_SHARE * left), session)
     context = [] if current.lines or view.last_event_at is None else _context(view.last_event_at, now)
-    left -= count_tokens("\n".join([*context, ""]))
+    left -= sum(map(line_tokens, context))
     relevant.ids |= current.ids
     left -= relevant.fill(view.memories, int(SUMMARY_SHARE * left), long_term)
     left -= relevant.fill(view.events, left)
@@ -93,13 +92,12 @@ def _context(last_event_at: datetime, now: datetime) -> list[str]:
 
 
 def _fitted(current: _Part, context: list[str], relevant: _Part, budget: int) -> Compiled:
-    """The text, counted whole. Should it exceed the budget after all, the last line taken goes first."""
+    """The text and its tokens. Should it exceed the budget after all, the last line taken goes first."""
     while True:
         written = section(SESSION, current.lines) if current.lines else list(context)
         if relevant.lines:
             written += section(MEMORIES, relevant.lines)
-        content = "\n".join(written)
-        tokens = count_tokens(content)
+        tokens = text_tokens(written)
         if tokens <= budget:
-            return Compiled(content, tokens, [*current.lines, *relevant.lines])
+            return Compiled("\n".join(written), tokens, [*current.lines, *relevant.lines])
         (relevant.lines or current.lines).pop()

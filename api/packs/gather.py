@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import psycopg
 from pgvector import HalfVector
-from psycopg.rows import class_row
+from psycopg.rows import class_row, namedtuple_row
 
 from agents.embeddings.model import EmbeddingModel
 from agents.words import terms
+from api.errors import Unavailable
 from api.packs import lines
 from api.packs.compile import View
 from api.packs.query import embedding_text, named_authors, named_times
@@ -46,7 +47,7 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What the first round trip brought: both layers complete, and how the memories stand."""
+    """What the first round trips brought: both layers complete, and how the memories stand."""
 
     asked: Asked
     overview: dict[str, Any]
@@ -59,58 +60,43 @@ class Found:
 
 
 async def gather(connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, asked: Asked) -> View:
-    """Three short round trips: who speaks (the question is embedded without names), what ranking needs, the rows.
+    """Three short round trips: who speaks (the question is embedded without names) and how the memories stand, what
+    ranking needs, the rows.
 
-    `connection` is in a transaction that shows one snapshot. Not in pipeline mode: psycopg runs that in Python, which
-    costs more than the round trips over a socket.
+    One moment without a transaction, whose beginning and end would be two more round trips: all that changes is read
+    first, at once; what is read later only grows, and is cut to what the first statement counted. Not in pipeline mode
+    either: psycopg runs that in Python, which costs more than the round trips over a socket.
     """
     return await _rows(connection, await _find(connection, model, asked))
 
 
 async def _find(connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, asked: Asked) -> Found:
-    overview = await _one(
-        await connection.execute(
-            sql("anima_view"), {"anima": asked.request.anima_id, "known_at": asked.known_at}, binary=True
-        )
-    )
+    overview = await _overview(connection, asked)
     question = asked.request.query or ""
     words = sorted(set(terms(question)))
     vector = await _vector(model, question, overview["names"] or []) if question and asked.model_number else None
-    events, memories, columns = await _layers(connection, model, asked, vector, words)
+    generations: dict[int, int] = {Layer.event: 0, Layer.memory: asked.generation}
+    values = retrieval.parameters(asked.request.anima_id, generations, asked.model_number, vector, words)
+    events, memories = await retrieval.fetch(connection, retrieval.statement(model.dimensions), values, words)
     events = await _with_unindexed(connection, asked, overview["events"], events, words)
-    events, memories = retrieval.prefix(events, overview["known_events"]), retrieval.prefix(memories, len(columns))
+    stand = standing(overview)
+    events, memories = retrieval.prefix(events, overview["known_events"]), retrieval.prefix(memories, len(stand))
     named = _named(question, overview, asked.now)
     return Found(
-        asked, overview, _rank(events, named), events.lengths, _rank(memories, named), memories.similarity, columns,
+        asked, overview, _rank(events, named), events.lengths, _rank(memories, named), memories.similarity, stand,
         len(events) - 1,
     )  # fmt: skip
 
 
+async def _overview(connection: psycopg.AsyncConnection[Any], asked: Asked) -> dict[str, Any]:
+    values = {"anima": asked.request.anima_id, "generation": asked.generation, "known_at": asked.known_at}
+    row = await (await connection.execute(sql("anima_view"), values, binary=True)).fetchone()
+    assert row is not None
+    return dict(row)
+
+
 async def _vector(model: EmbeddingModel, question: str, names: Sequence[str]) -> HalfVector:
     return HalfVector((await model.embed([embedding_text(question, names)]))[0])
-
-
-async def _layers(
-    connection: psycopg.AsyncConnection[Any],
-    model: EmbeddingModel,
-    asked: Asked,
-    vector: HalfVector | None,
-    words: list[int],
-) -> tuple[retrieval.Layer, retrieval.Layer, Standing]:
-    anima, statement = asked.request.anima_id, retrieval.statement(model.dimensions)
-    generations = {Layer.event: 0, Layer.memory: asked.generation}
-    known = {"anima": anima, "generation": asked.generation, "known_at": asked.known_at}
-    events, memories = [
-        await retrieval.fetch(
-            connection,
-            statement,
-            retrieval.parameters(anima, layer, generation, asked.model_number, vector, words),
-            words,
-        )
-        for layer, generation in generations.items()
-    ]
-    of_memories = await connection.execute(sql("memories_columns"), known, binary=True)
-    return events, memories, standing(await _one(of_memories))
 
 
 async def _with_unindexed(
@@ -136,24 +122,32 @@ def _rank(layer: retrieval.Layer, named: Named) -> Ranking:
 
 
 async def _rows(connection: psycopg.AsyncConnection[Any], found: Found) -> View:
-    asked = found.asked
-    pending = _pending(found)
-    events = _best_events(found)
+    pending, events = _pending(found), _best_events(found)
     session, long_term, parts = _memory_choice(found)
-    by_anima = {"anima": asked.request.anima_id, "generation": asked.generation}
-    chosen_events, chosen_memories = sorted({*pending, *events}), sorted({*session, *long_term})
-    event_cursor = await connection.execute(sql("events_by_seq"), by_anima | {"seqs": chosen_events}, binary=True)
-    memory_cursor = await connection.execute(sql("memories_by_seq"), by_anima | {"seqs": chosen_memories}, binary=True)
-    event_rows = {row["seq"]: row for row in await event_cursor.fetchall()}
-    memory_rows = {row["seq"]: row for row in await memory_cursor.fetchall()}
-    draw = lines.Drawing(asked.topics, asked.preset.max_tokens)
+    event_rows, memory_rows = await _drawn_from(connection, found.asked, {*pending, *events}, {*session, *long_term})
+    scores = dict(zip(events, found.events.breakdown(events), strict=True))
+    draw = lines.Drawing(found.asked.topics, found.asked.preset.max_tokens)
     return View(
-        [draw.pending(event_rows[seq], found.events) for seq in pending],
+        [draw.pending(event_rows[seq], float(found.events.total[seq])) for seq in pending],
         [draw.memory(memory_rows[seq], parts, "session_recency") for seq in session],
         [draw.memory(memory_rows[seq], parts) for seq in long_term],
-        (draw.event(event_rows[seq], found.events) for seq in events),
+        (draw.event(event_rows[seq], scores[seq]) for seq in events),
         found.overview["last_event_at"],
     )
+
+
+async def _drawn_from(
+    connection: psycopg.AsyncConnection[Any], asked: Asked, events: set[int], memories: set[int]
+) -> tuple[dict[int, Any], dict[int, Any]]:
+    """The rows of these events and memories, by seq. Raises Unavailable if some went away meanwhile."""
+    values = {"anima": asked.request.anima_id, "generation": asked.generation}
+    async with connection.cursor(binary=True, row_factory=namedtuple_row) as cursor:
+        await cursor.execute(sql("pack_rows"), values | {"events": sorted(events), "memories": sorted(memories)})
+        rows: list[Any] = await cursor.fetchall()
+    if len(rows) < len(events) + len(memories):
+        raise Unavailable("the rows of this anima went away while they were read")
+    of_events = {row.seq: row for row in rows if row.kind == "event"}
+    return of_events, {row.seq: row for row in rows if row.kind == "memory"}
 
 
 def _pending(found: Found) -> list[int]:
@@ -183,13 +177,7 @@ def _memory_choice(found: Found) -> tuple[list[int], list[int], dict[str, np.nda
     by_recency = sorted(np.flatnonzero(in_session), key=lambda seq: (-memories.ended_at[seq], seq))
     eligible = memories.current & ~in_session
     if relevance is not None and asked.request.min_similarity > 0:
-        eligible &= ~(found.similarity < asked.request.min_similarity)
+        eligible[: len(found.similarity)] &= ~(found.similarity < asked.request.min_similarity)
     order = np.argsort(-np.where(eligible, parts["total"], -np.inf), kind="stable")
     long_term = [int(seq) for seq in order[: asked.preset.long_term] if eligible[seq]]
     return [int(seq) for seq in by_recency[: asked.preset.session]], long_term, parts
-
-
-async def _one(cursor: psycopg.AsyncCursor[Any]) -> dict[str, Any]:
-    row: dict[str, Any] | None = await cursor.fetchone()
-    assert row is not None
-    return row

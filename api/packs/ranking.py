@@ -85,8 +85,10 @@ class Ranking:
     total: Floats
     components: Mapping[str, Floats] = field(repr=False)
 
-    def breakdown(self, seq: int) -> dict[str, float]:
-        return {name: float(component[seq]) for name, component in self.components.items()}
+    def breakdown(self, seqs: Sequence[int]) -> list[dict[str, float]]:
+        """Of each of these items the components, and the total at the end."""
+        parts = [part[seqs].tolist() for part in (*self.components.values(), self.total)]
+        return [dict(zip((*self.components, "total"), values, strict=True)) for values in zip(*parts, strict=True)]
 
     def best(self, count: int) -> NDArray[np.intp]:
         """The seqs of the `count` highest totals, best first; of equals the earlier."""

@@ -47,31 +47,37 @@ def _flat(text: str) -> str:
     return " ".join(text.split())
 
 
-@lru_cache(
-    maxsize=16_384
-)  # an anima's packs draw the same lines again and again; counting is a seventh of a pack's work
+@lru_cache(maxsize=16_384)  # an anima's packs draw the same lines again and again
+def line_tokens(line: str) -> int:
+    """Tokens of a line and its line break. A line break ends a token unless white space or a slash follows, with which
+    no line begins: so the tokens of lines add up to those of the text that they make.
+    """
+    return count_tokens(line + "\n")
+
+
+def text_tokens(lines: Sequence[str]) -> int:
+    """Tokens of the lines joined by line breaks, without one at the end."""
+    return sum(map(line_tokens, lines[:-1])) + count_tokens(lines[-1]) if lines else 0
+
+
 def shortened(markdown: str, budget: int) -> tuple[str, int]:
     """The line, cut with an ellipsis if it would take more than its share of the budget; and its tokens."""
     limit = max(60, budget // LONGEST_SHARE)
     # A token has four bytes on average and never fewer than one: what is far too long is not counted whole.
     cut = markdown[: limit * 16]
-    tokens = count_tokens(cut + "\n")
+    tokens = line_tokens(cut)
     while tokens > limit:
         cut = cut[: max(20, len(cut) * limit // (tokens + 1) - 1)].rstrip() + ELLIPSIS
-        tokens = count_tokens(cut + "\n")
+        tokens = line_tokens(cut)
     if len(cut) < len(markdown) and not cut.endswith(ELLIPSIS):
         cut = cut.rstrip() + ELLIPSIS
-        tokens = count_tokens(cut + "\n")
+        tokens = line_tokens(cut)
     return cut, tokens
 
 
+@lru_cache(maxsize=8192)
 def day_heading(day: date) -> str:
     return f"### {day.day} {day:%B %Y}"
-
-
-@lru_cache(maxsize=8192)
-def heading_tokens(day: date) -> int:
-    return count_tokens(day_heading(day) + "\n")
 
 
 def ago(then: datetime, now: datetime) -> str:

@@ -37,14 +37,18 @@ class Standing:
             self.confidence,
             scores.recency(at - self.ended_at),
             scores.decay(at - self.accessed_at, self.accesses),
-            None if relevance is None else scaled(relevance.total),
+            None if relevance is None else self.filled(scaled(relevance.total), 0.5),
             weights,
         )
         return named | {"total": np.clip(sum(named.values(), np.zeros(len(self))), 0, 1)}
 
+    def filled(self, known: NDArray[Any], otherwise: float) -> Floats:
+        """What the index knows of the first memories; `otherwise` for those that it has not reached yet."""
+        return np.append(known, np.full(len(self) - len(known), otherwise)).astype(np.float64, copy=False)
+
 
 def standing(row: dict[str, Any]) -> Standing:
-    """The row of `memories_columns.sql`. Pure."""
+    """From the row of `anima_view.sql`. Pure."""
     ended_at = _column(row["ended_at"], ">f8")
     accessed_at, accesses = ended_at.copy(), np.zeros(len(ended_at), np.int64)
     for seq, count, at in row["accesses"] or ():

@@ -61,7 +61,8 @@ async def expect(rows: Pool, anima: UUID, layer: int, items: list[Item]) -> None
     """One read gives the lengths, authors and frequencies of exactly these items."""
     wanted = sorted({term for word in WORDS for term in terms(word)})
     async with rows.connection() as connection:
-        found = await fetch(connection, statement(384), parameters(anima, layer, layer, None, None, wanted), wanted)
+        values = parameters(anima, {layer: layer}, None, None, wanted)
+        (found,) = await fetch(connection, statement(384), values, wanted)
     counted = [Counter(np.frombuffer(document(one)[7], "<u4").tolist()) for one in items]
     assert found.lengths.tolist() == [own.total() for own in counted]
     assert found.authors.tolist() == [hashed(one.author) for one in items]
@@ -106,10 +107,10 @@ async def test_a_reader_sees_each_document_once_while_chunks_are_written(rows: P
     seen = [0]
 
     async def read() -> None:
-        query, values = statement(384), parameters(WREN, 0, 0, None, None, wanted)
+        query, values = statement(384), parameters(WREN, {0: 0}, None, None, wanted)
         async with rows.connection() as connection:
             while seen[-1] < len(items):
-                found = await fetch(connection, query, values, wanted)
+                (found,) = await fetch(connection, query, values, wanted)
                 expected = [seq for seq, one in enumerate(items[: len(found)]) if WORDS[0] in one.text]
                 assert sorted(found.postings[0][0].tolist()) == expected
                 seen.append(len(found))
