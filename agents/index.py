@@ -24,9 +24,10 @@ CHUNK = 1024  # documents per chunk
 BUCKETS = 128  # buckets of terms per chunk: about a kilobyte each for short texts
 LATEST_S = 2**31 - 1  # in 2038; recency makes no difference between moments in the future
 ENTRY = np.dtype([("term", "<u4"), ("seq", "<u2"), ("frequency", "<u2")])
+COLUMNS = ("lengths", "sessions", "authors", "occurred")  # of a chunk, in this order
 Key = tuple[UUID, int, int]  # anima, layer, generation
 DOCUMENT_COLUMNS = ("anima_id", "layer", "generation", "seq", "session", "author", "occurred", "terms")
-CHUNK_COLUMNS = ("anima_id", "layer", "generation", "chunk", "lengths", "sessions", "authors", "occurred")
+CHUNK_COLUMNS = ("anima_id", "layer", "generation", "chunk", "columns")
 POSTING_COLUMNS = ("anima_id", "layer", "generation", "bucket", "chunk", "entries")
 
 
@@ -104,11 +105,9 @@ def _completed(fresh: list[Item], following: dict[Key, int]) -> Iterable[tuple[K
 async def _write_chunk(connection: psycopg.AsyncConnection[Any], key: Key, chunk: int) -> None:
     span = [*key, chunk * CHUNK, (chunk + 1) * CHUNK - 1]
     rows = await (await connection.execute(sql("documents_span"), span)).fetchall()
-    columns = (
-        np.array([len(row["terms"]) // 4 for row in rows], "<i4"),
-        *(np.array([row[name] for row in rows], "<i4") for name in ("session", "author", "occurred")),
-    )
-    await copy_rows(connection, "chunks", CHUNK_COLUMNS, [(*key, chunk, *(column.tobytes() for column in columns))])
+    lengths = [len(row["terms"]) // 4 for row in rows]
+    columns = np.array([lengths, *([row[name] for row in rows] for name in ("session", "author", "occurred"))], "<i4")
+    await copy_rows(connection, "chunks", CHUNK_COLUMNS, [(*key, chunk, columns.tobytes())])
     entries = postings(row["terms"] for row in rows)
     rows_of_buckets = [(*key, bucket, chunk, packed) for bucket, packed in sorted(entries.items())]
     await copy_rows(connection, "postings", POSTING_COLUMNS, rows_of_buckets)

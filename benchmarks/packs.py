@@ -79,13 +79,20 @@ def _figures(settings: Settings, world: World, size: int) -> list[Figure]:
     ]  # fmt: skip
 
 
-def ask(port: int, animas: list[UUID], count: int, seed: int) -> list[float]:
-    """Milliseconds of each of `count` requests, one after the other on one connection."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    took = []
+def requests(animas: list[UUID], count: int, seed: int) -> list[str]:
+    """Bodies: every one another question, of one anima after the other."""
+    bodies = []
     for number, question in enumerate(Texts(seed).make(count)):
         body = {"anima_id": str(animas[number % len(animas)]), "query": " ".join(question.split()[:8]), "now": NOW}
-        content = json.dumps(body | {"max_tokens": 2000})
+        bodies.append(json.dumps(body | {"max_tokens": 2000}))
+    return bodies
+
+
+def ask(port: int, bodies: list[str]) -> list[float]:
+    """Milliseconds of each request, one after the other on one connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    took = []
+    for content in bodies:
         started = time.perf_counter()
         connection.request("POST", "/api/packs/compile/preview", content, {"Content-Type": "application/json"})
         answer = connection.getresponse()
@@ -102,17 +109,18 @@ def _animas(world: World, size: int) -> list[UUID]:
 
 def _latency(port: int, world: World, size: int) -> list[float]:
     """Sorted milliseconds of one client."""
-    ask(port, _animas(world, size), 60, SEED + 1)
-    return sorted(ask(port, _animas(world, size), world.size(REQUESTS[size], 40), SEED + 2))
+    ask(port, requests(_animas(world, size), 60, SEED + 1))
+    return sorted(ask(port, requests(_animas(world, size), world.size(REQUESTS[size], 40), SEED + 2)))
 
 
 def _rate(port: int, world: World, size: int) -> float:
     """Packs per second of eight clients, each a process with a connection of its own."""
     each = world.size(REQUESTS[size] // 3, 10)
+    bodies = [requests(_animas(world, size), each, SEED + 3 + client) for client in range(CLIENTS)]
     with ProcessPoolExecutor(CLIENTS) as pool:
         list(pool.map(_idle, range(CLIENTS)))
         started = time.perf_counter()
-        asked = [pool.submit(ask, port, _animas(world, size), each, SEED + 3 + client) for client in range(CLIENTS)]
+        asked = [pool.submit(ask, port, own) for own in bodies]
         for one in asked:
             one.result()
         return CLIENTS * each / (time.perf_counter() - started)

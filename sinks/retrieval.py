@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from pgvector import HalfVector
 from psycopg import sql as composed
 
-from agents.index import BUCKETS, CHUNK, ENTRY, document
+from agents.index import BUCKETS, CHUNK, COLUMNS, document
 from sinks.database import sql
 from sinks.items import Item
-
-Int32 = NDArray[np.int32]
+from sinks.postings import Entries, Int32, Posting, counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +25,7 @@ class Layer:
     authors: Int32
     occurred_at: NDArray[np.int64]
     similarity: NDArray[np.float32]
-    postings: list[tuple[Int32, Int32]]
+    postings: list[Posting]
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -60,16 +59,15 @@ async def fetch(
 
 def unpack(row: dict[str, Any], terms: Sequence[int]) -> Layer:
     """A row of `retrieve.sql` as arrays; `terms` are the distinct terms of the question. Pure."""
-    lengths = _column(row, "lengths")
-    packed = len(lengths) - _count(row["recent_lengths"])
-    return Layer(
-        lengths,
-        _column(row, "sessions"),
-        _column(row, "authors"),
-        _column(row, "occurred").astype(np.int64),
-        _similarity(row, len(lengths)),
-        _postings(row, terms, packed),
-    )
+    # Chunk after chunk its columns, little-endian; then the recent documents, big-endian.
+    chunks = np.frombuffer(row["columns"] or b"", "<i4").reshape(-1, len(COLUMNS), CHUNK)
+    recent = [np.frombuffer(row[f"recent_{name}"] or b"", ">i4") for name in COLUMNS]
+    lengths, sessions, authors, occurred = [
+        np.concatenate((chunks[:, at].ravel(), column), dtype=np.int32) for at, column in enumerate(recent)
+    ]
+    similarity = _similarity(row, len(lengths))
+    postings = _postings(row, terms, CHUNK * len(chunks))
+    return Layer(lengths, sessions, authors, occurred.astype(np.int64), similarity, postings)
 
 
 def prefix(layer: Layer, items: int) -> Layer:
@@ -104,17 +102,6 @@ def extend(layer: Layer, items: Sequence[Item], terms: Sequence[int]) -> Layer:
     )
 
 
-def _count(column: bytes | None) -> int:
-    return len(column) // 4 if column else 0
-
-
-def _column(row: dict[str, Any], name: str) -> Int32:
-    """The chunks' little-endian column, then the recent documents' big-endian one."""
-    chunks = np.frombuffer(row[name] or b"", "<i4")
-    recent = np.frombuffer(row[f"recent_{name}"] or b"", ">i4")
-    return np.concatenate((chunks, recent), dtype=np.int32)
-
-
 def _similarity(row: dict[str, Any], items: int) -> NDArray[np.float32]:
     """NaN where there is no vector yet; vectors are written in the order of seq, so they form one run."""
     similarity = np.full(items, np.nan, np.float32)
@@ -124,28 +111,18 @@ def _similarity(row: dict[str, Any], items: int) -> NDArray[np.float32]:
     return similarity
 
 
-def _postings(row: dict[str, Any], terms: Sequence[int], packed: int) -> list[tuple[Int32, Int32]]:
+def _postings(row: dict[str, Any], terms: Sequence[int], packed: int) -> list[Posting]:
     """Seqs and frequencies of each term: from the chunks' entries, and counted in the recent documents."""
-    entries, seqs = _entries(row)
-    recent_term, recent_seq = _recent(row, packed)
-    in_chunks, counts = entries["term"], entries["frequency"]
-    found = []
-    for term in sorted(terms):
-        chunked = np.flatnonzero(in_chunks == term)
-        places = recent_seq[recent_term == term]
-        # A document's repeats of a term stand next to one another in `places`, which ascends.
-        first = np.flatnonzero(np.diff(places, prepend=-1))
-        frequencies = np.diff(first, append=len(places))
-        found.append((np.concatenate((seqs[chunked], places[first])), np.concatenate((counts[chunked], frequencies))))
-    return found
-
-
-def _entries(row: dict[str, Any]) -> tuple[Any, Int32]:
-    """The entries of the fetched buckets, and the seq of each."""
-    entries = np.frombuffer(row["entries"] or b"", ENTRY)
-    spans = np.frombuffer(row["spans"] or b"", ">i4").reshape(-1, 2)
-    chunk = np.repeat(spans[:, 0], spans[:, 1] // ENTRY.itemsize)
-    return entries, (chunk * CHUNK + entries["seq"]).astype(np.int32)
+    wanted = sorted(terms)
+    found = list(counted(*_recent(row, packed), wanted))
+    if not row["entries"]:
+        return found
+    entries = Entries(row["entries"], row["spans"])
+    in_chunks = [entries.find(term) for term in wanted]
+    return [
+        (np.concatenate((seqs, more)), np.concatenate((counts, more_counts)))
+        for (seqs, counts), (more, more_counts) in zip(in_chunks, found, strict=True)
+    ]
 
 
 def _recent(row: dict[str, Any], packed: int) -> tuple[NDArray[np.uint32], Int32]:

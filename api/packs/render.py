@@ -28,10 +28,10 @@ class Line:
     reason: str
     scores: dict[str, float] = field(compare=False)
     lineage: dict[str, Any] = field(compare=False)
+    day: date = field(init=False, compare=False)
 
-    @property
-    def day(self) -> date:
-        return self.at.astimezone(UTC).date()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "day", self.at.astimezone(UTC).date())
 
 
 def event_markdown(author: str | None, event_type: str, content: str) -> str:

@@ -14,16 +14,14 @@ CREATE TABLE documents (
     PRIMARY KEY (anima_id, layer, generation, seq)
 );
 
--- Each full run of 1,024 documents once more, as columns: little-endian arrays in the order of seq.
+-- Each full run of 1,024 documents once more, as columns: arrays of little-endian int32 in the order of seq, one after the other:
+-- terms per document, session, author, occurred.
 CREATE TABLE chunks (
     anima_id   uuid     NOT NULL,
     layer      smallint NOT NULL,
     generation smallint NOT NULL,
     chunk      int      NOT NULL,           -- seq / 1024
-    lengths    bytea    NOT NULL,           -- int32: terms per document
-    sessions   bytea    NOT NULL,           -- int32
-    authors    bytea    NOT NULL,           -- int32
-    occurred   bytea    NOT NULL,           -- int32
+    columns    bytea    NOT NULL,
     PRIMARY KEY (anima_id, layer, generation, chunk)
 );
 
@@ -38,8 +36,7 @@ CREATE TABLE postings (
     PRIMARY KEY (anima_id, layer, generation, bucket, chunk)
 );
 ALTER TABLE postings ALTER COLUMN entries SET STORAGE EXTERNAL;
-ALTER TABLE chunks ALTER COLUMN lengths SET STORAGE EXTERNAL, ALTER COLUMN sessions SET STORAGE EXTERNAL,
-                   ALTER COLUMN authors SET STORAGE EXTERNAL, ALTER COLUMN occurred SET STORAGE EXTERNAL;
+ALTER TABLE chunks ALTER COLUMN columns SET STORAGE EXTERNAL;
 ALTER TABLE documents ALTER COLUMN terms SET STORAGE EXTERNAL;
 
 -- Names by which a question may mean an author.

@@ -10,10 +10,7 @@ CROSS JOIN LATERAL (
     WHERE anima_id = %(anima)s AND layer = asked.layer AND generation = asked.generation AND model = %(model)s
 ) AS nearest
 CROSS JOIN LATERAL (
-    SELECT string_agg(lengths, ''::bytea ORDER BY chunk) AS lengths,
-           string_agg(sessions, ''::bytea ORDER BY chunk) AS sessions,
-           string_agg(authors, ''::bytea ORDER BY chunk) AS authors,
-           string_agg(occurred, ''::bytea ORDER BY chunk) AS occurred
+    SELECT string_agg(columns, ''::bytea ORDER BY chunk) AS columns
     FROM chunks WHERE anima_id = %(anima)s AND layer = asked.layer AND generation = asked.generation
 ) AS packed
 CROSS JOIN LATERAL (

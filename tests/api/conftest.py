@@ -21,7 +21,7 @@ from api.callers import Caller, identify
 from sinks.database import dsn
 from stack.embedded import Stack
 from stack.settings import Settings
-from streams.kafka import connection, partition_of, topics_of
+from streams.kafka import connection, partition_of, producer, topics_of
 from tests.conftest import World
 
 LIMIT_S = 30.0
@@ -47,6 +47,14 @@ async def eventually(condition: Callable[[], Awaitable[Any]], limit_s: float = L
         while not (answer := await condition()):  # noqa: ASYNC110  it comes true in other processes
             await asyncio.sleep(0.05)
     return answer
+
+
+async def publish(settings: Settings, key: bytes, *values: bytes) -> None:
+    """To the log, as any producer would; each is acknowledged before the next."""
+    partition = partition_of(key, settings.partitions)
+    async with producer(settings) as kafka:
+        for value in values:
+            await kafka.send_and_wait(topics_of(settings).events.name, value, key=key, partition=partition)
 
 
 async def new_anima(http: httpx.AsyncClient, partitions: int = 8) -> Anima:

@@ -14,8 +14,7 @@ import pytest
 
 from stack.environment import variables
 from streams.kafka import topics_of
-from tests.api.conftest import Anima, MakeWorld, Serve, connected, eventually, new_anima, only
-from tests.api.test_ops import publish
+from tests.api.conftest import Anima, MakeWorld, Serve, connected, eventually, new_anima, only, publish
 from tests.conftest import World, free_port
 from tests.live.log import Sent, read, send
 from tests.stack.conftest import elephantasm

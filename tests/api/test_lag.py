@@ -14,8 +14,7 @@ from aiokafka.structs import TopicPartition
 from stack.embedded import Stack
 from stack.settings import Settings
 from streams.kafka import connection, partition_of, topics_of
-from tests.api.conftest import MakeWorld, Serve, connected, eventually
-from tests.api.test_ops import publish
+from tests.api.conftest import MakeWorld, Serve, connected, eventually, publish
 from tests.conftest import World, free_port
 from tests.stack.conftest import elephantasm
 

@@ -8,9 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from stack.embedded import Stack
-from tests.api.conftest import Anima, MakeWorld, Serve, connected, eventually, on_stack
+from tests.api.conftest import Anima, MakeWorld, Serve, connected, eventually, on_stack, publish
 from tests.api.test_lag import KEY, VALID
-from tests.api.test_ops import publish
 from tests.conftest import free_port
 
 Labels = frozenset[tuple[str, str]]

@@ -8,9 +8,8 @@ import pytest
 
 from api.app import create_app
 from stack.embedded import Stack
-from tests.api.conftest import Anima, LogView, Serve, connected, eventually, new_anima, on_stack, only
+from tests.api.conftest import Anima, LogView, Serve, connected, eventually, new_anima, on_stack, only, publish
 from tests.api.test_memories import EVERY_THREE, SAID
-from tests.api.test_ops import publish
 
 SECRET = "Bluefinch"
 

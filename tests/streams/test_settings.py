@@ -9,6 +9,7 @@ WRONG = {
     "KAFKA_CONTROLLER_PORT": ["-1"],
     "API_PORT": ["70000"],
     "API_PROCESSES": ["0", "65"],
+    "STAGE_PROCESSES": ["0", "65"],
     "KAFKA_SECURITY_PROTOCOL": ["TLS"],
     "TOPIC_PREFIX": ["a/b", "ü"],
     "PARTITIONS": ["0", "1025", "8.5"],
@@ -31,6 +32,8 @@ WRONG = {
     "BATCH_EVENTS": ["0"],
     "AFTER_TIMEOUT_S": ["0", "301"],
     "SETTLED_TIMEOUT_S": ["0", "301"],
+    "FAILURE_SHARE": ["0", "1.1", "half"],
+    "LAG_WINDOW_S": ["0", "86401"],
     "LOG_LEVEL": ["loud"],
 }
 
