@@ -1,1 +1,1 @@
-SELECT stage, count(*) AS letters FROM dead_letters GROUP BY stage
+SELECT stage, count(*) AS letters FROM dead_letters WHERE state = 'open' GROUP BY stage

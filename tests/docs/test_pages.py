@@ -61,7 +61,7 @@ def test_every_target_of_make_exists(page: Path) -> None:
 def test_every_command_of_elephantasm_exists(page: Path) -> None:
     commands = set(get_command(app).commands)  # type: ignore[attr-defined]
     text = page.read_text()
-    found = chain(re.findall(r"`elephantasm ([a-z]+)", text), re.findall(r"bin/elephantasm ([a-z]+)", text))
+    found = chain(re.findall(r"`elephantasm ([a-z-]+)", text), re.findall(r"bin/elephantasm ([a-z-]+)", text))
     assert set(found) <= commands
 
 

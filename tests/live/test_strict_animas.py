@@ -2,7 +2,7 @@
 
 from sinks.database import pool
 from streams.kafka import topics_of
-from streams.lag import lag
+from streams.lag import lags
 from streams.records import Configure, Event
 from tests.api.conftest import MakeWorld, Serve, connected, serve
 from tests.live.log import Sent, eventually, passed, read, send
@@ -23,7 +23,7 @@ async def test_windows_of_refused_events_hold_nothing_and_hold_up_nothing(make_w
         await send(world.settings, [said(number) for number in range(25)])
 
         async def synthesized() -> bool:
-            done = sum(one.lag for one in await lag(world.settings) if one.stage in ("score", "synthesize")) == 0
+            done = sum(one.lag for one in await lags(world.settings) if one.stage in ("score", "synthesize")) == 0
             return done and bool(await read(world.settings, topics.triggers.name))
 
         await eventually(synthesized, 60, "the window of refused events is dealt with")
