@@ -120,6 +120,7 @@ class Consumer(Generic[Prepared]):
         for partition in partitions:
             self.next[partition] = positions.get(partition, 0)
             self.kafka.seek(partition, self.next[partition])
+        self._commit_soon()  # a restored database stands further back, and the first batch may take its time
 
     def _return_to_positions(self, batches: Batches) -> None:
         """Partitions moved while these were on their way: they may begin elsewhere than at what has to come next."""

@@ -1,6 +1,5 @@
 """What `index` and `embed` are handed: the item behind each record, not what has become of it since."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,9 +13,9 @@ from streams.kafka import topics_of
 from streams.records import Event, Memory
 from tests.sinks.conftest import WREN, arrival, memory, write_events
 
-SETTINGS = Settings(_env_file=None, partitions=1)
+SETTINGS = Settings(_env_file=None)
 TOPICS = topics_of(SETTINGS)
-MEMORIES, EVENTS = TopicPartition(TOPICS.memories.name, 0), TopicPartition(TOPICS.events.name, 0)
+MEMORIES, EVENTS = TopicPartition(TOPICS.memories.name, 1), TopicPartition(TOPICS.events.name, 1)
 
 
 def record(tp: TopicPartition, offset: int, key: bytes, value: bytes) -> "ConsumerRecord[bytes, bytes]":
@@ -32,7 +31,7 @@ async def stored(rows: Pool, *revisions: Memory) -> "list[ConsumerRecord[bytes, 
     """The records of these revisions, once the sink has written all of them."""
     await sunk(rows, MEMORIES, len(revisions))
     async with rows.connection() as connection, connection.transaction():
-        await memories.write(connection, [(one, 0, offset) for offset, one in enumerate(revisions)])
+        await memories.write(connection, [(one, 1, offset) for offset, one in enumerate(revisions)])
     key = str(WREN).encode()
     return [record(MEMORIES, offset, key, one.value()) for offset, one in enumerate(revisions)]
 
@@ -59,7 +58,7 @@ async def test_another_generation_s_revision_is_not_handed_out(rows: Pool) -> No
 @pytest.mark.parametrize("dedupe_key", [None, "k"])
 async def test_an_event_repeated_by_its_dedupe_key_is_the_stored_one(rows: Pool, dedupe_key: str | None) -> None:
     said = [Event(event_type="m", content=content, dedupe_key=dedupe_key) for content in ("first", "second")]
-    arrivals = [replace(arrival(offset, one), partition=0) for offset, one in enumerate(said)]
+    arrivals = [arrival(offset, one) for offset, one in enumerate(said)]
     await write_events(rows, arrivals)
     await sunk(rows, EVENTS, 2)
     last = record(EVENTS, 1, b"wren", said[1].value())
