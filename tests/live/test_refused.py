@@ -46,7 +46,10 @@ async def test_the_api_goes_on_after_its_clock_was_ahead(world: World) -> None:
 async def test_a_worker_goes_on_after_its_clock_was_ahead(world: World) -> None:
     def start(name: str) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "tests.faults.jumped", str(AHEAD_S), "score"]
-        process = subprocess.Popen(command, env=os.environ | variables(world.settings))
+        with (world.folder / f"score-{name}.log").open("ab") as output:
+            process = subprocess.Popen(
+                command, env=os.environ | variables(world.settings), stdout=output, stderr=output
+            )
         world.workers.append(process)
         return process
 
