@@ -111,6 +111,7 @@ def derived(expected: Expected, rows: Stored) -> Iterator[Violation]:
 
 def promised(expected: Expected, promises: Promises) -> Iterator[Violation]:
     """What was answered 2xx is in the log once, at the position that was answered; the unanswered at most once."""
+    yield from (Violation("wrong", answer) for answer in promises.broken)
     for position in promises.acknowledged:
         if (position.partition, position.offset) not in expected.records:
             yield Violation("lost", f"acknowledged record {position}")

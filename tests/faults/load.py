@@ -23,13 +23,15 @@ ANSWER_S = 20.0
 @dataclass
 class Promises:
     """What was answered. `stored`: by number, where the API said an event stands; `unknown`: posts that got no answer
-    or an error, so the event may stand in the log; `keyed`: numbers with a dedupe key, which are sent again."""
+    or an error, so the event may stand in the log; `keyed`: numbers with a dedupe key, which are sent again; `broken`:
+    answers that the API must not give, whatever is away."""
 
     stored: dict[int, Position] = field(default_factory=dict)
     unknown: set[int] = field(default_factory=set)
     keyed: set[int] = field(default_factory=set)
     acknowledged: list[Position] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
 
 
 class Load:
@@ -82,7 +84,8 @@ class Load:
         self.under_way.discard(task)
         self.room.release()
         self.sent += 1
-        task.result()
+        if (error := task.exception()) is not None:
+            self.promises.broken.append(repr(error))
 
     async def _send(self, piece: Piece) -> None:
         if piece.by == "kafka":

@@ -171,6 +171,7 @@ def test_promises_are_kept() -> None:
     assert found(PERFECT, Promises(stored={3: Position(topic, HOME, 3)})) == set()
     assert found(PERFECT, Promises(stored={3: Position(topic, HOME, 4)})) == {"lost"}
     assert found(PERFECT, Promises(unknown={3})) == set()
+    assert found(PERFECT, Promises(broken=["500"])) == {"wrong"}
 
 
 def test_money_is_counted() -> None:
