@@ -153,11 +153,14 @@ async def test_a_crash_before_it_is_noted_makes_no_second_event(strict: World, s
 async def test_a_record_astray_goes_where_its_key_belongs(world: World, serve: Serve) -> None:
     http, home = await connected(await serve(world.settings)), partition_of(b"wren", world.settings.partitions)
     await publish(world.settings, [Sent(b"wren", said("astray"), partition=(home + 1) % 8)])
-    world.stage("sink")
+    for stage in ("sink", "index"):
+        world.stage(stage)
     async with pool(world.settings) as rows:
         await sunk(rows, world)
         await redrive(http, reason="default PARTITIONER")
         await sunk(rows, world)
+        await passed(rows, world.settings, "index", [topics_of(world.settings).events.name])
+        assert len(await select(rows, "SELECT FROM documents")) == 1
         assert await select(rows, "SELECT partition, content FROM events") == [{"partition": home, "content": "astray"}]
     assert [one["state"] for one in await letters(http)] == ["redriven"]
 
