@@ -67,10 +67,10 @@ async def _copy_log(log: Sequence[Any], target: Settings) -> None:
         max_request_size=2_000_000, linger_ms=5, enable_idempotence=True, **connection(target)
     ) as kafka:
         for record in log:
-            place = {"partition": record.partition, "timestamp_ms": record.timestamp, "headers": record.headers}
+            place = {"partition": record.partition, "timestamp_ms": record.timestamp, "headers": list(record.headers)}
             if record.key is None and record.value is None:
                 batch = kafka.create_batch()
-                batch.append(key=None, value=None, timestamp=record.timestamp, headers=record.headers)
+                batch.append(key=None, value=None, timestamp=record.timestamp, headers=list(record.headers))
                 stored = await (await kafka.send_batch(batch, topic, partition=record.partition))
             else:
                 sent = await kafka.send(topic, key=record.key, value=record.value, **place)
