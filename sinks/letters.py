@@ -12,8 +12,7 @@ from sinks.database import sql
 from streams.dead_letters import DeadLetter, Decision, NotOurs, read
 
 COLUMNS = (
-    "id", "topic", "partition", "offset", "stage", "reason", "key", "value", "recorded_at", "failed_at",
-    "attempts",
+    "id", "topic", "partition", "offset", "stage", "reason", "key", "value", "recorded_at", "failed_at", "attempts",
     "first_partition", "first_offset",
 )  # fmt: skip
 log = structlog.get_logger()
