@@ -27,7 +27,7 @@ LOADER = "github.com/compose-spec/compose-go/v2/cli@v2.4.7"
 DECIDED = {
     "kafka", "database", "data_dir", "kafka_port", "kafka_controller_port", "api_host", "api_port", "worker",
     "replication", "kafka_security_protocol", "kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password",
-    "kafka_ssl_cafile", "kafka_ssl_certfile", "kafka_ssl_keyfile",
+    "kafka_ssl_cafile", "kafka_ssl_certfile", "kafka_ssl_keyfile", "stage_processes",
 }  # fmt: skip
 OF_THE_API = {"api_processes", "body_bytes", "batch_events", "after_timeout_s", "settled_timeout_s", "lag_window_s"}
 KEYS = {"anthropic_api_key": {"synthesize"}, "openai_api_key": {"synthesize", "embed", "api"}}

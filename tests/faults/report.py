@@ -15,6 +15,7 @@ from tests.faults.kinds import CLASSES, NOT_OFFERED, Kind
 from tests.faults.violation import Sort, Violation
 
 HEADINGS = ("fault", "injected", "survived", "lost", "duplicated", "paid twice", "wrong", "recovery p50 s", "max s")
+SHOWN = 5  # violations of a kind
 SORTS: tuple[Sort, ...] = ("lost", "duplicated", "paid twice", "wrong")
 
 
@@ -89,10 +90,19 @@ def show(console: Console, outcome: Outcome) -> None:
     console.print(table)
     for remark in outcome.remarks():
         console.print(remark, soft_wrap=True)
-    for violation in outcome.violations[:40]:
-        console.print(f"  {violation.sort}: {violation.what}", markup=False, soft_wrap=True)
-    if (left := len(outcome.violations) - 40) > 0:
-        console.print(f"  and {left:,} more")
+    for of_a_kind in _by_kind(outcome.violations):
+        for violation in of_a_kind[:SHOWN]:
+            console.print(f"  {violation.sort}: {violation.what}", markup=False, soft_wrap=True)
+        if (left := len(of_a_kind) - SHOWN) > 0:
+            console.print(f"  and {left:,} more like these")
+
+
+def _by_kind(found: list[Violation]) -> list[list[Violation]]:
+    """Those that begin with the same word together."""
+    kinds: dict[tuple[str, str], list[Violation]] = {}
+    for violation in found:
+        kinds.setdefault((violation.sort, violation.what.split(" ", 1)[0]), []).append(violation)
+    return list(kinds.values())
 
 
 def write(folder: Path, outcome: Outcome, machine: dict[str, str]) -> Path:
