@@ -21,8 +21,8 @@ from tests.faults.provider import Provider
 from tests.faults.scene import settings_for
 from tests.faults.violation import Violation
 
-# Where rows stand in the topic of memories depends on who was quicker, and a letter says when it was written; all else is
-# a function of the log.
+# Where rows stand in the topic of memories depends on who was quicker, and a letter says when it was written. All else
+# is a function of the log.
 TABLES = {
     "animas": (), "events": (), "windows": (), "memories": ("offset",), "memory_events": (), "documents": (),
     "chunks": (), "postings": (), "authors": (), "vectors_1536": ("model",), "packs": (), "accesses": (),
@@ -114,4 +114,10 @@ async def _packs(disturbed: Settings, undisturbed: Settings) -> Any:
                     for port in (disturbed.api_port, undisturbed.api_port)
                 ]
                 if one.status_code != 200 or one.content != other.content:
-                    yield Violation("wrong", f"pack of {anima} for {query!r} differs: {one.text[:200]}")
+                    yield Violation("wrong", f"pack of {anima} for {query!r}: {_apart(one.text, other.text)}")
+
+
+def _apart(one: str, other: str) -> str:
+    """Both texts from a little before they part."""
+    parted = next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), 0)
+    return f"{one[max(0, parted - 100) : parted + 100]!r} or {other[max(0, parted - 100) : parted + 100]!r}"
