@@ -37,17 +37,21 @@ class Change(NamedTuple):
 class Arrivals:
     """Events and configurations in log order, ready but for what depends on the state of their animas.
 
-    An anima goes by its id in hex; `keys` are those of its records.
+    An anima goes by its id in hex; `keys` are the other way to name it.
     """
 
     keys: dict[str, bytes] = field(default_factory=dict)
     entries: list[Row | Change] = field(default_factory=list)
+    ids: dict[bytes, tuple[str, bytes]] = field(default_factory=dict)  # by key, in hex and as bytes: made once
 
     def add(self, anima: UUID, raw: RawRecord, record: Event | Configure) -> None:
-        name = anima.hex
-        self.keys[name] = raw.key or b""
+        key = raw.key or b""
+        if key not in self.ids:
+            self.ids[key] = anima.hex, anima.bytes
+            self.keys[anima.hex] = key
+        name, packed = self.ids[key]
         if isinstance(record, Event):
-            self.entries.append(_row(name, anima.bytes, raw, record))
+            self.entries.append(_row(name, packed, raw, record))
         else:
             self.entries.append(Change(name, raw.partition, raw.timestamp, record))
 
