@@ -22,7 +22,7 @@ from streams.kafka import topics_of
 from streams.records import Event
 
 ANIMAS = 200
-BATCH = 5_000  # rows per transaction: as many as the sink takes with one poll
+BATCH = 10_000  # rows per transaction: as many as the sink takes with one poll
 COPY = sql.SQL("COPY events ({}) FROM STDIN").format(sql.SQL(", ").join(map(sql.Identifier, events.COLUMNS)))
 Row = tuple[Any, ...]
 

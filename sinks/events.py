@@ -37,23 +37,27 @@ class Change(NamedTuple):
 class Arrivals:
     """Events and configurations in log order, ready but for what depends on the state of their animas.
 
-    An anima goes by its id in hex; `keys` are those of its records. `returning`: ids of events that may be stored
+    An anima goes by its id in hex; `keys` are the other way to name it. `returning`: ids of events that may be stored
     already, because a dedupe key or a redrive can bring them back.
     """
 
     keys: dict[str, bytes] = field(default_factory=dict)
     entries: list[Row | Change] = field(default_factory=list)
     returning: set[str] = field(default_factory=set)
+    ids: dict[bytes, tuple[str, bytes]] = field(default_factory=dict)  # by key, in hex and as bytes: made once
 
     def add(self, anima: UUID, raw: "ConsumerRecord[bytes, bytes]", record: Event | Configure) -> None:
-        name = anima.hex
-        self.keys[name] = raw.key or b""
+        key = raw.key or b""
+        if key not in self.ids:
+            self.ids[key] = anima.hex, anima.bytes
+            self.keys[anima.hex] = key
+        name, packed = self.ids[key]
         if isinstance(record, Configure):
             self.entries.append(Change(name, raw.partition, raw.timestamp, record))
             return
         again = redriven(raw)
         place = again.first if again else raw
-        identity = event_hex(anima.bytes, place.partition, place.offset, record.dedupe_key)
+        identity = event_hex(packed, place.partition, place.offset, record.dedupe_key)
         if again or record.dedupe_key is not None:
             self.returning.add(identity)
         self.entries.append(_row(identity, name, raw, record))

@@ -48,7 +48,7 @@ class Consumer(Generic[Prepared]):
         prepare: Callable[[Batches], Awaitable[Prepared]],
         write: Callable[[Prepared, Offsets, Offsets], Coroutine[Any, Any, None]],
         *,
-        records: int = 5_000,
+        records: int = 10_000,
     ) -> None:
         self.load, self.prepare, self.write, self.records = load, prepare, write, records
         self.next: Offsets = {}  # what follows on what was written
@@ -76,26 +76,27 @@ class Consumer(Generic[Prepared]):
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
         await self.kafka.start()
+        self.kafka.subscribe(self.topics, listener=_Resume(self))
+        following = asyncio.ensure_future(self._follow())
+        stopped = asyncio.ensure_future(self.stopping.wait())
         try:
-            self.kafka.subscribe(self.topics, listener=_Resume(self))
-            following = asyncio.ensure_future(self._follow())
-            stopped = asyncio.ensure_future(self.stopping.wait())
             await asyncio.wait({following, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            following.cancel()
-            await asyncio.wait({following})
-            await self._written()
-            if not following.cancelled():
-                following.result()
         finally:
+            self.stopping.set()
+            following.cancel()
+            await asyncio.wait({following} if self.writing is None else {following, self.writing})
             await self._commit()
             await self.kafka.stop()
+        await self._written()
+        if not following.cancelled():
+            following.result()
 
     async def _follow(self) -> None:
-        """Polls and prepares one batch ahead of the one that is being written. Ends by an error only."""
-        while True:
+        """Polls and prepares one batch ahead of the one that is being written."""
+        while not self.stopping.is_set():
             epoch = self.epoch
             batches = self._still_ours(await self.kafka.getmany(timeout_ms=500, max_records=self.records))
-            if batches:
+            if batches and epoch == self.epoch:
                 prepared = await self.prepare(batches)
             await self._written()
             if epoch != self.epoch or batches != self._still_ours(batches):
