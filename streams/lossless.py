@@ -11,13 +11,18 @@ per event, a batch is the event: the agent folds it, writes each touched key onc
 """
 
 import asyncio
+import os
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import faust
+import structlog
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode import Service
+
+log = structlog.get_logger()
 
 
 class Batch(faust.Schema):  # type: ignore[misc]  # Faust has no types
@@ -41,6 +46,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         self.handed: defaultdict[TP, deque[int]] = defaultdict(deque)
         self.newest: dict[TP, int] = {}  # last offset of the newest batch handed over since the last seek
         self.durable: dict[TP, int] = {}  # what the broker has confirmed; Faust notes a commit that failed as well
+
+    def _new_consumer_thread(self) -> "BatchThread":
+        return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
     def committed(self, tp: TP) -> int:
         """Where reading goes on after a crash: never beyond what the broker has confirmed."""
@@ -132,6 +140,20 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
             await self._thread.seek_to_beginning(*map(driver.ensure_aiokafka_TP, partitions))
         for tp in partitions:
             self._read_offset.pop(tp, None)
+
+
+class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no types
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _check_coordination(self) -> None:
+        """aiokafka tells whoever polls through it that its part in the group has failed, and waits until then. Faust
+        polls past it: the worker would live on without partitions for ever."""
+        while not self.should_stop:
+            try:
+                self._consumer._coordinator.check_errors()
+            except Exception:
+                log.exception("no longer in the group, stopping un-acknowledged")
+                os._exit(70)
+            await self.sleep(1.0)
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]  # Faust has no types

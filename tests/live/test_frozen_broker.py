@@ -7,6 +7,7 @@ own, because whoever else used it would suffer too.
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -23,6 +24,7 @@ from tests.live.test_score import agrees, chatter, triggers
 from tests.live.test_synthesize import select
 
 FREEZES_S = (1.5 * SESSION_S, 3 * SESSION_S)
+LIMIT_S = 120
 STAGES = ("score", "synthesize", "sink")
 
 
@@ -53,11 +55,22 @@ async def frozen_world(broker: Broker) -> AsyncIterator[World]:
         process.wait()
 
 
-async def speak(world: World, enough: asyncio.Event) -> None:
-    dice = random.Random(11)
-    while not enough.is_set():
-        await send(world.settings, chatter(dice, 100))
-        await asyncio.sleep(0.1)
+@asynccontextmanager
+async def speech(world: World) -> AsyncIterator[None]:
+    """Events keep coming until the block ends."""
+    dice, enough = random.Random(11), asyncio.Event()
+
+    async def speak() -> None:
+        while not enough.is_set():
+            await send(world.settings, chatter(dice, 100))
+            await asyncio.sleep(0.1)
+
+    speaking = asyncio.ensure_future(speak())
+    try:
+        yield
+    finally:
+        enough.set()
+        await speaking
 
 
 async def members(settings: Settings, stage: str) -> int:
@@ -75,8 +88,7 @@ async def members(settings: Settings, stage: str) -> int:
 async def test_a_frozen_broker_costs_time_and_nothing_else(broker: Broker, frozen_world: World) -> None:
     """The triggers are those of the rule, each has its memory, and in the end nobody has dropped out."""
     workers = [Workers.of(frozen_world, stage) for stage in STAGES]
-    settings, enough, known = frozen_world.settings, asyncio.Event(), 0
-    speaking = asyncio.ensure_future(speak(frozen_world, enough))
+    settings, known = frozen_world.settings, 0
 
     async def going_on() -> bool:
         return len(await triggers(settings)) > known
@@ -91,12 +103,11 @@ async def test_a_frozen_broker_costs_time_and_nothing_else(broker: Broker, froze
     async def all_there() -> bool:
         return [await members(settings, stage) for stage in ("score", "synthesize")] == [2, 2]
 
-    for seconds in FREEZES_S:
-        await eventually(going_on, 60, "windows fire")
-        await broker.frozen(seconds)
-        known = len(await triggers(settings))
-    await eventually(going_on, 60, "windows fire after the last freeze")
-    enough.set()
-    await speaking
-    await eventually(complete, 90, "every window of the rule has its memory", every_s=1)
-    await eventually(all_there, 30, "both workers of each stage are in its group", every_s=1)
+    async with speech(frozen_world):
+        for seconds in FREEZES_S:
+            await eventually(going_on, LIMIT_S, "windows fire")
+            await broker.frozen(seconds)
+            known = len(await triggers(settings))
+        await eventually(going_on, LIMIT_S, "windows fire after the last freeze")
+    await eventually(complete, LIMIT_S, "every window of the rule has its memory", every_s=1)
+    await eventually(all_there, LIMIT_S, "both workers of each stage are in its group", every_s=1)

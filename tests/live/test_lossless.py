@@ -9,21 +9,46 @@ import subprocess
 import sys
 
 import orjson
+import pytest
 
 from stack.environment import variables
 from streams.kafka import topics_of
 from tests.conftest import World
 from tests.live.faults import Workers
-from tests.live.log import Sent, read, send
+from tests.live.log import Sent, eventually, read, send
 
 EVENTS, KEYS = 30_000, 200
 
 
-def counting(world: World, name: str) -> "subprocess.Popen[bytes]":
+UNCOORDINATED = """
+import sys
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import GroupAuthorizationFailedError
+
+from tests.live.counting import main
+
+
+async def lookup(*_):
+    raise eval(sys.argv[1])
+
+
+AIOKafkaClient.coordinator_lookup = lookup
+main()
+"""
+FAILURES = (
+    # if the broker names no broker while the worker connects: it has just begun, or was frozen
+    "AssertionError('Did we not perform bootstrap?')",
+    # if the broker refuses for good
+    "GroupAuthorizationFailedError()",
+)
+
+
+def counting(world: World, name: str, *program: str) -> "subprocess.Popen[bytes]":
     settings = world.settings.model_copy(update={"worker": name})
     settings.__pydantic_fields_set__.add("worker")
     with (world.folder / f"counting-{name}.log").open("ab") as log:
-        command = [sys.executable, "-m", "tests.live.counting"]
+        command = [sys.executable, *(program or ("-m", "tests.live.counting"))]
         process = subprocess.Popen(command, env=os.environ | variables(settings), stdout=log, stderr=log)
     world.workers.append(process)
     return process
@@ -68,3 +93,15 @@ async def test_a_frozen_worker_loses_nothing(world: World) -> None:
         return await counted(world) == EVENTS + 5_000
 
     await workers.watched(complete, 40, "all is counted")
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_a_worker_that_can_join_no_group_ends(world: World, failure: str) -> None:
+    """It is started again; one that lives on without partitions would not be."""
+    worker = counting(world, "a", "-c", UNCOORDINATED, failure)
+
+    async def ended() -> bool:
+        return worker.poll() is not None
+
+    await eventually(ended, 60, "the worker ends")
+    assert worker.returncode == 70
