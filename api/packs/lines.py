@@ -40,9 +40,9 @@ class Drawing:
         )
 
     def _memory_lineage(self, row: Any) -> dict[str, Any]:
+        # Not where its record stands in the topic of memories: that depends on who was quicker, and packs do not.
         trigger, events = row.trigger, self.topics.events.name
         return {
-            "position": str(Position(self.topics.memories.name, row.partition, row.offset)),
             "positions": [
                 str(Position(events, trigger["partition"], trigger["first_offset"])),
                 str(Position(events, trigger["partition"], trigger["last_offset"])),
