@@ -18,6 +18,7 @@ from rich.console import Console
 from benchmarks.machine import machine
 from streams.kafka import topics_of
 from tests.faults import clocks, crash_points, models, poison, processes, servers  # noqa: F401  they declare kinds
+from tests.faults.crash_points import NotHit
 from tests.faults.expected import derive
 from tests.faults.invariants import paid_twice, violations
 from tests.faults.kinds import CLASSES, KINDS, Kind
@@ -100,8 +101,8 @@ async def _inject(here: Scene, kind: Kind, number: str) -> Injected:
         injected.lifted_at = time.time()
         injected.recovery_s = await recovered(here.settings)
         say(f"{number}  {kind.of}: {kind.name}: recovered in {injected.recovery_s:.1f} s")
-    except NotRecovered as error:
-        say(f"{number}  {kind.of}: {kind.name}: NOT RECOVERED: {error}")
+    except (NotRecovered, NotHit) as error:
+        say(f"{number}  {kind.of}: {kind.name}: NOT SURVIVED: {error}")
     injected.until = time.time()
     return injected
 

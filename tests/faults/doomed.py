@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 from sinks.database import sql
 from stack.environment import configured
 
+LINGER_S = 0.6  # longer than the pause between two commits of source offsets
 Counts = Callable[[tuple[Any, ...], Any], bool]
 
 
@@ -105,16 +106,24 @@ POINTS = (
 
 
 class Fate:
-    """Strikes at the given number of calls that count."""
+    """Falls at the given number of calls that count."""
 
     def __init__(self, point: Point, hit: int) -> None:
         self.point, self.left = point, hit
 
-    def meet(self, arguments: tuple[Any, ...], result: Any = None) -> None:
-        if self.point.counts(arguments, result):
-            self.left -= 1
-            if not self.left:
-                os.kill(os.getpid(), signal.SIGKILL)
+    def falls(self, arguments: tuple[Any, ...], result: Any = None) -> bool:
+        self.left -= self.point.counts(arguments, result)
+        return not self.left
+
+
+def strike() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def linger() -> None:
+    """The rest of the process goes on for a while: what wrongly does not wait for this point overtakes it."""
+    await asyncio.sleep(LINGER_S)
+    strike()
 
 
 def found(place: str) -> tuple[Any, str]:
@@ -137,13 +146,13 @@ def arm(point: Point, hit: int) -> None:
 def _slow(function: Callable[..., Any], fate: Fate) -> Callable[..., Any]:
     @wraps(function)
     async def wrapped(*arguments: Any, **named: Any) -> Any:
-        if fate.point.side == "before":
-            fate.meet(arguments)
+        if fate.point.side == "before" and fate.falls(arguments):
+            await linger()
         result = await function(*arguments, **named)
         if fate.point.side == "delivered":
             await asyncio.gather(*result)
-        if fate.point.side != "before":
-            fate.meet(arguments, result)
+        if fate.point.side != "before" and fate.falls(arguments, result):
+            await linger()
         return result
 
     return wrapped
@@ -152,11 +161,11 @@ def _slow(function: Callable[..., Any], fate: Fate) -> Callable[..., Any]:
 def _quick(function: Callable[..., Any], fate: Fate) -> Callable[..., Any]:
     @wraps(function)
     def wrapped(*arguments: Any, **named: Any) -> Any:
-        if fate.point.side == "before":
-            fate.meet(arguments)
+        if fate.point.side == "before" and fate.falls(arguments):
+            strike()
         result = function(*arguments, **named)
-        if fate.point.side != "before":
-            fate.meet(arguments, result)
+        if fate.point.side != "before" and fate.falls(arguments, result):
+            strike()
         return result
 
     return wrapped

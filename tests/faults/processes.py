@@ -48,22 +48,27 @@ for _name in ("score", "synthesize", "sink"):
     _freeze(_name)
 
 
-@fault("workers", "a third worker joins and leaves")
-async def join_and_leave(scene: Scene) -> None:
-    pid = scene.stage(scene.dice.choice(STAGES), "guest")
+def _move(name: str) -> None:
+    @fault("workers", f"a third {name} joins and leaves")
+    async def join_and_leave(scene: Scene) -> None:
+        await _visit(scene, name, signal.SIGTERM)
+
+    @fault("workers", f"a third {name} joins and is killed")
+    async def join_and_die(scene: Scene) -> None:
+        await _visit(scene, name, signal.SIGKILL)
+
+    @fault("workers", f"rolling restart of {name}")
+    async def rolling_restart(scene: Scene) -> None:
+        for process in scene.processes(name):
+            hit(process.pid, signal.SIGTERM)
+            await asyncio.sleep(3)
+
+
+async def _visit(scene: Scene, name: str, end: signal.Signals) -> None:
+    pid = scene.stage(name, "guest")
     await asyncio.sleep(scene.dice.uniform(4, 8))
-    await asyncio.to_thread(scene.dismiss, pid)
+    await asyncio.to_thread(scene.dismiss, pid, end)
 
 
-@fault("workers", "a third worker joins and is killed")
-async def join_and_die(scene: Scene) -> None:
-    pid = scene.stage(scene.dice.choice(STAGES), "guest")
-    await asyncio.sleep(scene.dice.uniform(4, 8))
-    await asyncio.to_thread(scene.dismiss, pid, signal.SIGKILL)
-
-
-@fault("workers", "rolling restart of a stage")
-async def rolling_restart(scene: Scene) -> None:
-    for process in scene.processes(scene.dice.choice(STAGES)):
-        hit(process.pid, signal.SIGTERM)
-        await asyncio.sleep(3)
+for _name in STAGES:
+    _move(_name)
