@@ -133,7 +133,7 @@ def kill_tree(pid: int) -> None:
                 process.kill()
 
 
-def settings_for(folder: Path, provider: Provider, processes: int) -> Settings:
+def settings_for(folder: Path, provider: Provider, processes: int, **chosen: Any) -> Settings:
     return Settings(
         _env_file=None,
         data_dir=folder,
@@ -150,15 +150,16 @@ def settings_for(folder: Path, provider: Provider, processes: int) -> Settings:
         openai_api_key=SecretStr("none"),
         embedding_provider=EmbeddingProvider.openai,
         settled_timeout_s=120.0,
-        log_level="info",
+        **chosen,
     )
 
 
 @asynccontextmanager
-async def scene(folder: Path, dice: random.Random) -> AsyncIterator[Scene]:
-    """The embedded stack with two processes of everything, and the provider; all of it ends with the block."""
+async def scene(folder: Path, dice: random.Random, **chosen: Any) -> AsyncIterator[Scene]:
+    """The embedded stack, under the settings chosen, with two processes of everything, and the provider; all of it ends
+    with the block."""
     async with providing() as provider:
-        stack = Stack(settings_for(folder, provider, 2))
+        stack = Stack(settings_for(folder, provider, 2, **chosen))
         await asyncio.to_thread(stack.start)
         try:
             async with small_disk(stack.settings) as disk, second_broker(stack.settings) as broker:
