@@ -99,7 +99,7 @@ class Consumer(Generic[Prepared]):
             if batches and epoch == self.epoch:
                 prepared = await self.prepare(batches)
             await self._written()
-            if epoch != self.epoch or batches != self._still_ours(batches):
+            if epoch != self.epoch:
                 self._return_to_positions(batches)
             elif batches:
                 expected = {tp: self.next[tp] for tp in batches}
