@@ -74,7 +74,7 @@ async def test_killed_workers_count_every_event(world: World) -> None:
     async def complete() -> bool:
         return await counted(world) == EVENTS
 
-    await workers.watched(complete, 40, "all is counted")
+    await workers.watched(complete, 120, "all is counted")
 
 
 async def test_a_frozen_worker_loses_nothing(world: World) -> None:
@@ -84,7 +84,7 @@ async def test_a_frozen_worker_loses_nothing(world: World) -> None:
     async def begun() -> bool:
         return await counted(world) > 0
 
-    await workers.watched(begun, 30, "both work")
+    await workers.watched(begun, 120, "both work")
     freezing = asyncio.ensure_future(workers.frozen("a", 12))
     await write(world, EVENTS, 5_000)
     await freezing
@@ -92,7 +92,7 @@ async def test_a_frozen_worker_loses_nothing(world: World) -> None:
     async def complete() -> bool:
         return await counted(world) == EVENTS + 5_000
 
-    await workers.watched(complete, 40, "all is counted")
+    await workers.watched(complete, 120, "all is counted")
 
 
 @pytest.mark.parametrize("failure", FAILURES)

@@ -27,7 +27,7 @@ from tests.live.log import Sent, ends, eventually, read, send
 ANIMAS = [b"anima-%d" % number for number in range(5)]
 WINDOW = 20  # events
 # The ledger of paid calls is in Postgres alone; the rest of what is left out is the wall clock's.
-NOT_DERIVED = {"llm_calls", "migrations"}
+NOT_DERIVED = {"llm_calls", "migrations", "stops"}
 WALL_CLOCK = {("progress", "updated_at")}
 PROGRESS = {"sink": "sink", "index": "index", "embed": f"embed {NAME}"}
 

@@ -53,7 +53,7 @@ async def test_killed_workers_make_one_memory_of_each_window(make_world: Callabl
             [count] = await select(rows, "SELECT count(DISTINCT id)::int AS memories FROM memories")
             return bool(count["memories"] == ANIMAS * EVENTS // 20)
 
-        await workers.watched(complete, 60, "every window has its memory")
+        await workers.watched(complete, 120, "every window has its memory")
         await passed(rows, world.settings, "sink", [topics.memories.name])
         await check(rows)
     emitted = [record.value for record in await read(world.settings, topics.memories.name)]
