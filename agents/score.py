@@ -30,7 +30,8 @@ from tables.store import AccumulationTable, Mark
 log = structlog.get_logger()
 BATCHES = 16  # batches of the log in work at once
 # Of one batch of the log. Each batch writes each anima that it touches once: behind, the larger, the fewer writes.
-RECORDS, FETCH_BYTES = 20_000, 4_194_304
+# RECORDS is more than the bytes allow: a poll that ends in the middle of a partition's fetch makes two batches of it.
+RECORDS, FETCH_BYTES = 60_000, 4_194_304
 BATCH_BYTES = 262_144  # of one Kafka batch of triggers or states
 
 

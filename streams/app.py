@@ -1,5 +1,6 @@
 """The Faust app of a stage: our transport, and settings chosen for what faust-streaming 0.15.3 does under faults."""
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -52,6 +53,7 @@ def wire(app: faust.App, topic: Topic, name: str, function: Callable[[Any], Awai
 def run_worker(app: faust.App, settings: Settings) -> None:
     """Until SIGTERM or SIGINT."""
     spare_collector()
+    sys.setswitchinterval(0.001)  # how long the fetching thread waits for each piece while a batch is folded
     faust.Worker(app, loglevel=settings.log_level, quiet=True).execute_from_commandline()
 
 
