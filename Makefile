@@ -1,8 +1,9 @@
 # Bare `make` lists the targets.
 PYTHON ?= python3
-# How many faults, drawn by which seed, and the directory for the table if it is to stay.
+# How many faults, drawn by which seed, of which class or kind, and the directory for the table if it is to stay.
 FAULTS ?= 100
 SEED ?= 1
+ONLY ?=
 OUT ?=
 BIN := .venv/bin
 QUIET_PIP := --quiet --disable-pip-version-check --no-input --no-deps --require-hashes
@@ -31,7 +32,7 @@ test: dev ## run the tests
 	@$(BIN)/python -m pytest
 
 faults: dev ## break a running stack again and again; count what is lost
-	@$(BIN)/python -m tests.faults --faults $(FAULTS) --seed $(SEED) $(if $(OUT),--out $(OUT))
+	@$(BIN)/python -m tests.faults --faults $(FAULTS) --seed $(SEED) $(if $(ONLY),--only "$(ONLY)") $(if $(OUT),--out "$(OUT)")
 
 bench: dev .venv/quix ## measure throughput and latency
 	@$(BIN)/python -m benchmarks

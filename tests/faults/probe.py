@@ -50,10 +50,15 @@ async def recovered(settings: Settings, limit_s: float = LIMIT_S) -> float:
 
 async def _sent(settings: Settings) -> list[Position]:
     topic, value = topics_of(settings).events.name, Event(event_type="probe", content="Is all well?").value()
-    async with asyncio.timeout(20), AIOKafkaProducer(**connection(settings)) as kafka:
-        keys = probe_keys(settings.partitions)
-        sent = [await kafka.send(topic, key=key, value=value, partition=number) for number, key in enumerate(keys)]
-        return [Position(one.topic, one.partition, one.offset) for one in await asyncio.gather(*sent)]
+    kafka = AIOKafkaProducer(**connection(settings))
+    try:
+        async with asyncio.timeout(20):
+            await kafka.start()
+            keys = enumerate(probe_keys(settings.partitions))
+            sent = [await kafka.send(topic, key=key, value=value, partition=number) for number, key in keys]
+            return [Position(one.topic, one.partition, one.offset) for one in await asyncio.gather(*sent)]
+    finally:
+        await kafka.stop()
 
 
 async def settled(settings: Settings, limit_s: float = LIMIT_S) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 from pydantic import SecretStr
 
 from stack.embedded import Stack
@@ -122,15 +121,6 @@ async def frozen(pids: list[int], seconds: float) -> None:
     finally:
         for pid in pids:
             hit(pid, signal.SIGCONT)
-
-
-def kill_tree(pid: int) -> None:
-    """SIGKILL for a process and its children."""
-    with suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(pid)
-        for process in [parent, *parent.children(recursive=True)]:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
 
 
 def settings_for(folder: Path, provider: Provider, processes: int, **chosen: Any) -> Settings:

@@ -9,34 +9,25 @@ import signal
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
-import psutil
 import typer
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from benchmarks.figure import Figure
 from benchmarks.machine import machine
 from benchmarks.report import show, write
-from stack.settings import Settings
-from streams.kafka import connection, partition_of, topics_of
-from streams.records import Event
 from tests.faults import models, processes, servers  # noqa: F401  they declare kinds
 from tests.faults.kinds import KINDS, Kind
 from tests.faults.probe import NotRecovered, recovered, settled
 from tests.faults.scene import Scene, scene
 from tests.faults.schedule import schedule
-from tests.faults.telemetry import WORDS
+from tests.faults.stream import Stream
+from tests.faults.watch import Watch
 
-ANIMAS, TEXTS = 200, 2_000
-SAMPLE_S = 5.0
 WARM_S = 300.0  # memory may grow so long
 # A process that is hit often never gets old: what counts is the largest of a program's processes.
 GROWTH = 1.10
@@ -47,82 +38,6 @@ started = time.monotonic()
 
 def say(text: str) -> None:
     progress.print(f"{time.monotonic() - started:6.0f} s  {text}", markup=False, soft_wrap=True)
-
-
-class Sample(NamedTuple):
-    """Of a program at a moment, in seconds since the beginning: of its largest process."""
-
-    at: float
-    rss: int
-    handles: int
-
-
-@dataclass
-class Watch:
-    """What the stack's processes take, sampled."""
-
-    scene: Scene
-    samples: defaultdict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
-
-    async def run(self) -> None:
-        while True:
-            for program in ("score", "synthesize", "sink", "index", "embed", "api", "kafka", "postgres"):
-                self._look(program)
-            await asyncio.sleep(SAMPLE_S)
-
-    def _look(self, program: str) -> None:
-        found = []
-        for running in self.scene.processes(program):
-            try:
-                process = psutil.Process(running.pid)
-                found.append((process.memory_info().rss, process.num_fds()))
-            except psutil.Error:
-                continue
-        if found:
-            self.samples[program].append(Sample(time.monotonic() - started, *map(max, zip(*found, strict=True))))
-
-    def growth(self, program: str, what: str, since: float) -> tuple[float, float]:
-        """Medians of the first and the last fifth after `since`."""
-        values = [getattr(one, what) for one in self.samples[program] if one.at >= since]
-        fifth = max(1, len(values) // 5)
-        return median(values[:fifth]), median(values[-fifth:])
-
-
-class Stream:
-    """A producer that keeps to its rate; what it cannot send while Kafka is away it sends later."""
-
-    def __init__(self, settings: Settings, seed: int, per_s: float) -> None:
-        self.settings, self.per_s, self.sent = settings, per_s, 0
-        dice = random.Random(f"soak {seed}")
-        self.keys = [b"soak-%03d" % number for number in range(ANIMAS)]
-        self.values = [
-            Event(event_type="message.in", author="Ines", content=" ".join(dice.choices(WORDS, k=15))).value()
-            for _ in range(TEXTS)
-        ]
-        self.dice = dice
-
-    async def run(self) -> None:
-        begun = time.monotonic()
-        while True:
-            try:
-                async with AIOKafkaProducer(
-                    linger_ms=20, request_timeout_ms=60_000, **connection(self.settings)
-                ) as kafka:
-                    while True:
-                        await self._catch_up(kafka, begun)
-                        await asyncio.sleep(0.02)
-            except KafkaError:
-                await asyncio.sleep(0.5)
-
-    async def _catch_up(self, kafka: AIOKafkaProducer, begun: float) -> None:
-        due = int((time.monotonic() - begun) * self.per_s) - self.sent
-        topic, deliveries = topics_of(self.settings).events.name, []
-        for _ in range(min(due, 5_000)):
-            key, value = self.dice.choice(self.keys), self.dice.choice(self.values)
-            home = partition_of(key, self.settings.partitions)
-            deliveries.append(await kafka.send(topic, value, key=key, partition=home))
-        await asyncio.gather(*deliveries)
-        self.sent += len(deliveries)
 
 
 def main(
@@ -170,7 +85,7 @@ async def soak(folder: Path, seconds: float, rate: float, every: float, seed: in
         drained = time.monotonic()
         await settled(here.settings, 600)
         drained = time.monotonic() - drained
-        return figures_of(watch, stream, times, unhealed, drained, begun - started, seconds)
+        return figures_of(watch, stream, times, unhealed, drained, begun, seconds)
 
 
 async def _strike(here: Scene, kind: Kind) -> float | None:

@@ -1,0 +1,55 @@
+"""What the processes of a stack take, sampled while something is done to them."""
+
+import asyncio
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from statistics import median
+from typing import NamedTuple
+
+import psutil
+
+from tests.faults.scene import Scene
+
+SAMPLE_S = 5.0
+STAGES = ("score", "synthesize", "sink", "index", "embed")
+PROGRAMS = (*STAGES, "api", "kafka", "postgres")
+
+
+class Sample(NamedTuple):
+    """Of a program at a moment, in seconds of the monotonic clock: of its largest process."""
+
+    at: float
+    rss: int
+    handles: int
+
+
+@dataclass
+class Watch:
+    """What the stack's processes take, sampled."""
+
+    scene: Scene
+    samples: defaultdict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+
+    async def run(self) -> None:
+        while True:
+            for program in PROGRAMS:
+                self._look(program)
+            await asyncio.sleep(SAMPLE_S)
+
+    def _look(self, program: str) -> None:
+        found = []
+        for running in self.scene.processes(program):
+            try:
+                process = psutil.Process(running.pid)
+                found.append((process.memory_info().rss, process.num_fds()))
+            except psutil.Error:
+                continue
+        if found:
+            self.samples[program].append(Sample(time.monotonic(), *map(max, zip(*found, strict=True))))
+
+    def growth(self, program: str, what: str, since: float) -> tuple[float, float]:
+        """Medians of the first and the last fifth after `since`."""
+        values = [getattr(one, what) for one in self.samples[program] if one.at >= since]
+        fifth = max(1, len(values) // 5)
+        return median(values[:fifth]), median(values[-fifth:])
