@@ -85,7 +85,7 @@ async def run(folder: Path, kinds: list[Kind], seed: int, rate: float) -> Outcom
         await load.stop()
         await loading
         await recovered(here.settings)
-        await settled(here.settings)
+        await settled(here.settings, 600)
         say(f"{load.sent:,} records sent; looking for what is missing")
         outcome.errors = load.promises.errors
         await _audit(here, load, folder, outcome)

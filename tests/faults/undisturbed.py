@@ -30,6 +30,7 @@ TABLES = {
 }  # fmt: skip
 QUERIES = ("Which courier took the parcel?", "storm at the harbour", None)
 PACKS = 30
+LIMIT_S = 1_800.0
 NOW = "2030-01-01T00:00:00Z"
 
 
@@ -40,7 +41,7 @@ async def differences(disturbed: Settings, provider: Provider, log: Sequence[Any
     try:
         await _copy_ledger(disturbed, stack.settings)
         await _copy_log(log, stack.settings)
-        await settled(stack.settings)
+        await settled(stack.settings, LIMIT_S)
         found = [one async for one in _rows(disturbed, stack.settings)]
         return found + [one async for one in _packs(disturbed, stack.settings)]
     finally:
