@@ -47,9 +47,10 @@ class OrderedPool:
 
     async def run(self, stream: Any) -> None:
         async for batch in stream.noack().events():
+            assignment = self.assignment  # as the batch came: partitions may move while it waits for room
             await self.batches.acquire()
-            tasks = [self._start(record) for record in batch.value]
-            finish = asyncio.ensure_future(self._finish(batch, tasks, self.assignment))
+            tasks = [self._start(record, assignment) for record in batch.value]
+            finish = asyncio.ensure_future(self._finish(batch, tasks, assignment))
             self.running.add(finish)
             finish.add_done_callback(self._finished)
 
@@ -69,9 +70,9 @@ class OrderedPool:
         if self.running:
             await asyncio.wait(self.running)
 
-    def _start(self, record: Any) -> "asyncio.Task[bool]":
+    def _start(self, record: Any, assignment: int) -> "asyncio.Task[bool]":
         key = record.key
-        task = asyncio.ensure_future(self._after(self.last.get(key), record, self.assignment))
+        task = asyncio.ensure_future(self._after(self.last.get(key), record, assignment))
         self.last[key] = task
         self.begun.add(task)
         task.add_done_callback(self.begun.discard)

@@ -98,6 +98,20 @@ async def test_a_key_is_worked_in_order_and_keys_at_once() -> None:
         assert [record for record in works.ended if record.key == b"a"] == [A1, A2, A3]
 
 
+async def test_a_batch_that_waited_for_room_while_partitions_moved_is_void() -> None:
+    """Its partition may have another owner by now, who has begun with what comes before it."""
+    works, first, second = Works(), Batch(A1), Batch(A2)
+    async with running(works, first, second, most=1) as pool:
+        await until(lambda: works.begun == [A1])
+        await quiet()
+        await pool.revoked()
+        works.end(A1, A2)
+        await until(lambda: not pool.running)
+        await quiet()
+        assert works.begun == [A1]
+        assert (first.acknowledged, second.acknowledged) == (False, False)
+
+
 async def test_a_batch_is_acknowledged_when_all_of_it_is_done() -> None:
     works, first, second = Works(), Batch(A1, B1), Batch(A2)
     async with running(works, first, second):
