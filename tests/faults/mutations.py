@@ -97,6 +97,7 @@ def main(
 def _noticed(mutation: Mutation) -> str:
     """What a fault run says of a copy without the guard; empty if it finds nothing."""
     with tempfile.TemporaryDirectory(prefix="elephantasm-mutant-") as folder:
+        Path(folder).chmod(0o755)  # the embedded Postgres runs as a user of its own
         copy = Path(folder) / "checkout"
         _copy(copy)
         file = copy / mutation.file
@@ -105,6 +106,8 @@ def _noticed(mutation: Mutation) -> str:
         file.write_text(text.replace(mutation.old, mutation.new))
         command = [sys.executable, "-m", "tests.faults", "--faults", str(mutation.faults), "--only", mutation.only]
         done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    if " ready; " not in done.stderr:
+        sys.exit(f"{mutation.guard}: the stack of the copy did not start\n{done.stderr[-2000:]}")
     found = [line.strip() for line in done.stdout.splitlines() if line.startswith("  ") and ": " in line]
     found += [line.partition("  ")[2] for line in done.stderr.splitlines() if "NOT SURVIVED" in line]
     print(f"{mutation.guard}: exit code {done.returncode}", *found[:3], sep="\n  ", file=sys.stderr, flush=True)
