@@ -3,9 +3,6 @@
 A benchmark is a module of this package with `run(world) -> list[Figure]`. A missed target is said and is no failure.
 """
 
-import logging
-import os
-import signal
 import sys
 import tempfile
 import time
@@ -17,6 +14,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.figure import Figure
+from benchmarks.isolation import isolate
 from benchmarks.machine import machine
 from benchmarks.report import show, write
 from benchmarks.world import World
@@ -39,21 +37,13 @@ def main(
         return
     if unknown := set(names or ()) - set(NAMES):
         sys.exit(f"There is no benchmark {', '.join(sorted(unknown))}. There are: {', '.join(NAMES)}.")
-    _isolate()
+    isolate()
     figures: list[Figure] = []
     for name in names or NAMES:
         found, path = _measure(name, out, quick=quick)
         figures += found
         progress.print(f"{name}: {path}", markup=False, soft_wrap=True)
     show(Console(width=None if sys.stdout.isatty() else WIDTH), figures, quick=quick)
-
-
-def _isolate() -> None:
-    """Settings of the caller would point at servers with real animas; SIGTERM must stop what was started."""
-    for name in [name for name in os.environ if name.startswith("ELEPHANTASM_")]:
-        del os.environ[name]
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a fresh topic has no leader for a moment
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _measure(name: str, out: Path, *, quick: bool) -> tuple[list[Figure], Path]:

@@ -38,17 +38,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Kafka, Postgres, every stage and the API, on free ports."""
-    settings = Settings(
+def stack_settings(folder: Path, **others: Any) -> Settings:
+    """Settings of a stack in `folder`, on ports that nobody uses."""
+    return Settings(
         _env_file=None,
-        data_dir=tmp_path_factory.mktemp("stack"),
+        data_dir=folder,
         kafka_port=free_port(),
         kafka_controller_port=free_port(),
         api_port=free_port(),
+        **others,
     )
-    running = Stack(settings)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Kafka, Postgres, every stage and the API, on free ports."""
+    running = Stack(stack_settings(tmp_path_factory.mktemp("stack")))
     running.start()
     yield running
     running.stop()

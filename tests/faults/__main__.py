@@ -1,11 +1,8 @@
 """`make faults`: breaks a running stack in every way, and counts what is lost, doubled or paid twice."""
 
 import asyncio
-import logging
-import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -15,9 +12,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmarks.isolation import isolate
 from benchmarks.machine import machine
 from streams.kafka import topics_of
 from tests.faults import clocks, crash_points, models, poison, processes, servers  # noqa: F401  they declare kinds
+from tests.faults.console import say
 from tests.faults.crash_points import NotHit
 from tests.faults.expected import derive
 from tests.faults.invariants import paid_twice, violations
@@ -32,13 +31,6 @@ from tests.faults.undisturbed import differences
 from tests.faults.violation import Violation
 from tests.live.log import read
 
-progress = Console(stderr=True, highlight=False)
-started = time.monotonic()
-
-
-def say(text: str) -> None:
-    progress.print(f"{time.monotonic() - started:6.0f} s  {text}", markup=False, soft_wrap=True)
-
 
 def main(
     faults: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
@@ -51,10 +43,7 @@ def main(
     keep: Annotated[bool, typer.Option("--keep", help="Leave logs and rows where they are.")] = False,
 ) -> None:
     """Break a stack of its own, in a temporary directory (TMPDIR says where). Exit code 1 if anything was lost."""
-    for name in [name for name in os.environ if name.startswith("ELEPHANTASM_")]:
-        del os.environ[name]
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is stopped
+    isolate()
     kinds = [kind for kind in KINDS if only is None or only == kind.of or only in kind.name]
     if not kinds:
         sys.exit(f"No fault is called {only!r}. There are:\n" + "\n".join(f"  {k.of}: {k.name}" for k in KINDS))

@@ -1,11 +1,8 @@
 """`python -m tests.faults.pressure sink|model`: one of them does not work for minutes; what piles up, how it drains."""
 
 import asyncio
-import logging
-import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -18,9 +15,11 @@ import typer
 from rich.console import Console
 
 from benchmarks.figure import Figure
+from benchmarks.isolation import isolate
 from benchmarks.machine import machine
 from benchmarks.report import show, write
 from streams.lag import lags
+from tests.faults.console import say
 from tests.faults.probe import recovered, settled
 from tests.faults.scene import Scene, scene
 from tests.faults.stream import Stream
@@ -31,12 +30,6 @@ STEADY_S = 60.0
 SLOW_S = 30.0  # of a call
 BOUND = 400  # MB that a process of a stage or of the API may take, whatever stands still
 MB = 1_000_000
-progress = Console(stderr=True, highlight=False)
-started = time.monotonic()
-
-
-def say(text: str) -> None:
-    progress.print(f"{time.monotonic() - started:6.0f} s  {text}", markup=False, soft_wrap=True)
 
 
 @asynccontextmanager
@@ -76,10 +69,7 @@ def main(
     """On a stack of its own, in a temporary directory (TMPDIR says where)."""
     if what not in HELD:
         sys.exit(f"There is no {what!r}. There are: {', '.join(HELD)}.")
-    for name in [name for name in os.environ if name.startswith("ELEPHANTASM_")]:
-        del os.environ[name]
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    isolate()
     folder = Path(tempfile.mkdtemp(prefix="elephantasm-pressure-"))
     try:
         figures = asyncio.run(pressed(folder, what, minutes * 60, rate))

@@ -16,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.agents.llm.wire import Answer, chat_completions, raw
+from tests.agents.llm.wire import Answer, chat_completions, listening, raw
 
 DIMENSIONS, VECTORS = 1536, 500
 # Prompt tokens of a reply that can be used. One that cannot costs a tenth, so the ledger's sum tells what was bought.
@@ -143,14 +143,6 @@ async def providing() -> AsyncIterator[Provider]:
     app = web.Application(client_max_size=64_000_000)
     app.router.add_post("/v1/chat/completions", provider.chat)
     app.router.add_post("/v1/embeddings", provider.embeddings)
-    runner = web.AppRunner(app, shutdown_timeout=0)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    provider.url = f"http://{host}:{port}/v1"
-    try:
+    async with listening(app, provider.closing) as address:
+        provider.url = f"{address}/v1"
         yield provider
-    finally:
-        provider.closing.set()
-        await runner.cleanup()

@@ -18,7 +18,7 @@ from stack.embedded import Stack
 from stack.environment import variables
 from stack.settings import EmbeddingProvider, LLMProvider, Settings
 from stack.supervision import NotRunningError, Running
-from tests.conftest import free_port
+from tests.conftest import stack_settings
 from tests.faults.provider import Provider, providing
 from tests.faults.second_broker import SecondBroker, second_broker
 from tests.faults.small_disk import SmallDisk, small_disk
@@ -124,12 +124,8 @@ async def frozen(pids: list[int], seconds: float) -> None:
 
 
 def settings_for(folder: Path, provider: Provider, processes: int, **chosen: Any) -> Settings:
-    return Settings(
-        _env_file=None,
-        data_dir=folder,
-        kafka_port=free_port(),
-        kafka_controller_port=free_port(),
-        api_port=free_port(),
+    return stack_settings(
+        folder,
         api_processes=processes,
         stage_processes=processes,
         llm_provider=LLMProvider.openai,

@@ -1,11 +1,8 @@
 """`python -m tests.faults.soak`: load and a fault every so often, for half an hour; memory, handles, recovery, lag."""
 
 import asyncio
-import logging
-import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -18,9 +15,11 @@ import typer
 from rich.console import Console
 
 from benchmarks.figure import Figure
+from benchmarks.isolation import isolate
 from benchmarks.machine import machine
 from benchmarks.report import show, write
 from tests.faults import models, processes, servers  # noqa: F401  they declare kinds
+from tests.faults.console import say
 from tests.faults.kinds import KINDS, Kind
 from tests.faults.probe import NotRecovered, recovered, settled
 from tests.faults.scene import Scene, scene
@@ -32,12 +31,6 @@ WARM_S = 300.0  # memory may grow so long
 # A process that is hit often never gets old: what counts is the largest of a program's processes.
 GROWTH = 1.10
 MB = 1_000_000
-progress = Console(stderr=True, highlight=False)
-started = time.monotonic()
-
-
-def say(text: str) -> None:
-    progress.print(f"{time.monotonic() - started:6.0f} s  {text}", markup=False, soft_wrap=True)
 
 
 def main(
@@ -48,10 +41,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Directory for the figures.")] = None,
 ) -> None:
     """On a stack of its own, in a temporary directory (TMPDIR says where)."""
-    for name in [name for name in os.environ if name.startswith("ELEPHANTASM_")]:
-        del os.environ[name]
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    isolate()
     folder = Path(tempfile.mkdtemp(prefix="elephantasm-soak-"))
     try:
         figures = asyncio.run(soak(folder, minutes * 60, rate, every, seed))

@@ -19,7 +19,7 @@ from stack.readiness import admin_step
 from stack.settings import Settings
 from streams.kafka import connection, topics_of
 from streams.records import Memory
-from tests.conftest import World, free_port
+from tests.conftest import World, stack_settings
 from tests.live.faults import SESSION_S, Broker, Workers
 from tests.live.log import eventually, read, send
 from tests.live.test_score import agrees, chatter, triggers
@@ -31,16 +31,8 @@ STAGES = ("score", "synthesize", "sink")
 
 @pytest.fixture
 async def broker(database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Broker]:
-    settings = Settings(
-        _env_file=None,
-        database=SecretStr(database),
-        data_dir=tmp_path_factory.mktemp("frozen"),
-        kafka_port=free_port(),
-        kafka_controller_port=free_port(),
-        event_weight=0.07,
-        time_weight=5.0,
-        threshold=1.0,
-    )
+    rule = {"event_weight": 0.07, "time_weight": 5.0, "threshold": 1.0}
+    settings = stack_settings(tmp_path_factory.mktemp("frozen"), database=SecretStr(database), **rule)
     running = Broker(settings)
     await admin_step(settings, running.check)
     yield running

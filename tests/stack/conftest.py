@@ -13,22 +13,14 @@ from stack.embedded import Process, Stack
 from stack.environment import variables
 from stack.settings import Settings
 from stack.waiting import until
-from tests.conftest import free_port
+from tests.conftest import stack_settings
 
 LIMIT_S = 60.0
 
 
 def settings_in(folder: Path, **others: object) -> Settings:
-    """Settings of a stack in `folder`, on ports that nobody uses."""
-    return Settings(
-        _env_file=None,
-        data_dir=folder,
-        kafka_port=free_port(),
-        kafka_controller_port=free_port(),
-        api_port=free_port(),
-        api_processes=1,
-        **others,  # type: ignore[arg-type]
-    )
+    """As small as a stack can be."""
+    return stack_settings(folder, api_processes=1, **others)
 
 
 def elephantasm(settings: Settings, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

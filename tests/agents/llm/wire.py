@@ -59,16 +59,22 @@ async def serving() -> AsyncIterator[Wire]:
     wire = Wire()
     app = web.Application()
     app.router.add_post("/{path:.*}", wire.handle)
+    async with listening(app, wire.closing) as wire.url:
+        yield wire
+
+
+@asynccontextmanager
+async def listening(app: web.Application, closing: asyncio.Event) -> AsyncIterator[str]:
+    """The URL of the server while it runs; `closing` lets go of answers that wait."""
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0][:2]
-    wire.url = f"http://{host}:{port}"
     try:
-        yield wire
+        yield f"http://{host}:{port}"
     finally:
-        wire.closing.set()
+        closing.set()
         await runner.cleanup()
 
 
