@@ -25,7 +25,7 @@ from streams.positions import window_id
 from streams.records import SynthesisTrigger, Tick
 from tables.accumulation import Fired, Rule, due
 from tables.fold import Timers, fold
-from tables.store import AccumulationTable, Mark
+from tables.store import AccumulationTable, Mark, clock_at, kept
 
 log = structlog.get_logger()
 BATCHES = 16  # batches of the log in work at once
@@ -78,7 +78,7 @@ class Score:
         self.decode = partial(decode, partitions=settings.partitions)
         self.producer: AIOKafkaProducer | None = None
         self.timers: defaultdict[int, Timers] = defaultdict(Timers)
-        self.marks: dict[int, list[Mark]] = {}
+        self.reached: dict[int, Mark] = {}
         self.ticked: dict[int, int] = {}
         self.assignment = 0
         self.last: dict[int, asyncio.Task[None]] = {}  # by partition: its batches are absorbed one after the other
@@ -91,7 +91,7 @@ class Score:
     async def recovered(self) -> None:
         """Timers and clocks live in memory; after a move they are read from the table again."""
         self.timers.clear()
-        self.marks.clear()
+        self.reached.clear()
         self.ticked.clear()
         for partition, anima, state in self.table.pending():
             at = due(state.window, state.rule(self.rule))
@@ -134,10 +134,10 @@ class Score:
         if assignment != self.assignment:
             return
         tp: TP = batch.message.tp
-        marks = self._marks(tp, batch.value[0].offset)
+        known = self.table.marks(tp.partition)
         folded = fold(
             batch.value,
-            marks[-1].clock,
+            clock_at(batch.value[0].offset, known),
             self.table.load,
             self.timers[tp.partition],
             self.rule,
@@ -148,19 +148,12 @@ class Score:
         await asyncio.gather(*await self._send(self.topics.triggers.name, tp.partition, triggers))
         if assignment != self.assignment:
             return
-        marks = [*_keep(marks, self.app.consumer.committed(tp)), Mark(batch.message.offset + 1, folded.clock)]
-        self.marks[tp.partition] = marks
+        self.reached[tp.partition] = reached = Mark(batch.message.offset + 1, folded.clock)
+        marks = kept([*known, reached], self.app.consumer.committed(tp))
         states = self.table.write(tp.partition, folded.states, marks)
         await asyncio.gather(*await self._send(self.topics.accumulation.name, tp.partition, states))
         if assignment == self.assignment:
             batch.ack()
-
-    def _marks(self, tp: TP, offset: int) -> list[Mark]:
-        """The clock's marks up to `offset`: after a redelivery those of later batches must not be believed."""
-        known = self.marks.get(tp.partition)
-        if known is None:
-            known = self.table.marks(tp.partition)
-        return [mark for mark in known if mark.offset <= offset] or [Mark(0, 0)]
 
     async def _send(self, topic: str, partition: int, rows: list[Row]) -> "list[asyncio.Future[object]]":
         assert self.producer is not None
@@ -187,20 +180,15 @@ class Score:
         return due(state.window, state.rule(self.rule))
 
     async def _tick(self, partition: int, at: int, now: int) -> None:
-        tp, marks = TP(self.topics.events.name, partition), self.marks.get(partition) or self.table.marks(partition)
-        if self.producer is None or not marks or marks[-1].clock >= at or tp not in self.app.consumer.assignment():
+        tp, marks = TP(self.topics.events.name, partition), self.table.marks(partition)
+        if self.producer is None or not marks or tp not in self.app.consumer.assignment():
             return
-        if await self.app.consumer.at_end(tp, marks[-1].offset):
+        reached = self.reached.get(partition, marks[-1])
+        if reached.clock < at and await self.app.consumer.at_end(tp, reached.offset):
             await self.producer.send_and_wait(
                 tp.topic, Tick(kind="tick").value(), partition=partition, timestamp_ms=now
             )
             self.ticked[partition] = at
-
-
-def _keep(marks: list[Mark], committed: int) -> list[Mark]:
-    """What a redelivery may need: the newest mark at or before the committed offset, and all after it."""
-    older = [mark for mark in marks if mark.offset <= committed]
-    return older[-1:] + [mark for mark in marks if mark.offset > committed]
 
 
 def build(settings: Settings) -> faust.App:

@@ -122,8 +122,8 @@ async def _found(connection: Any, texts: Texts, model: int, items: list[Item]) -
 def _event_row(item: Item, home: int) -> tuple[Any, ...]:
     identity = event_id(item.anima_id, home, item.seq, None).hex
     at = item.occurred_at.isoformat()
-    return (identity, item.anima_id.hex, item.seq, home, item.seq, at, at, "message.in", item.text, None, item.author,
-            item.session_id, None, None, None, None)  # fmt: skip
+    return (identity, item.anima_id.hex, home, item.seq, at, at, "message.in", item.text, None, item.author,
+            item.session_id, None, None, None, None, item.seq)  # fmt: skip
 
 
 def _memory_row(item: Item, home: int) -> tuple[Any, ...]:

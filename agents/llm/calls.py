@@ -63,7 +63,9 @@ class Payer(NamedTuple):
 
 @dataclass(slots=True)
 class _Tab(Generic[T]):
-    """What a call has cost so far; `call` carries the last rejected reply."""
+    """What a call has cost so far; `call` carries the last rejected reply, `outdated` is what the ledger has and no
+    longer fits.
+    """
 
     call: Call[T]
     call_id: str
@@ -71,6 +73,7 @@ class _Tab(Generic[T]):
     input_tokens: int = 0
     output_tokens: int = 0
     attempts: int = 0
+    outdated: str | None = None
     started: float = field(default_factory=time.perf_counter)
 
     def add(self, paid: Reply[T] | InvalidReplyError | RefusedError) -> None:
@@ -152,16 +155,21 @@ class Calls:
             task.exception()
 
     async def _answer(self, call_id: str, call: Call[T], payer: Payer) -> Reply[T]:
-        reply = await self._recorded(call_id, call)
+        tab = _Tab(call, call_id, payer)
+        reply = await self._recorded(tab)
         if reply is not None:
             return reply
         await self._check_budget(payer.anima_id)
         async with self._slots:
-            return await self._pay(_Tab(call, call_id, payer))
+            return await self._pay(tab)
 
-    async def _recorded(self, call_id: str, call: Call[T]) -> Reply[T] | None:
-        recorded = await self._ledger.get(call_id)
-        return _replayed(call, recorded) if recorded else None
+    async def _recorded(self, tab: _Tab[T]) -> Reply[T] | None:
+        recorded = await self._ledger.get(tab.call_id)
+        if recorded is None:
+            return None
+        reply = _replayed(tab.call, recorded)
+        tab.outdated = None if reply else recorded.reply
+        return reply
 
     async def _check_budget(self, anima_id: UUID) -> None:
         limit = self._limits.daily_tokens
@@ -194,9 +202,7 @@ class Calls:
             self._asking.add(tab.call_id)
             try:
                 reply = await self._ask(tab)
-                if not reply.recorded:
-                    await self._record(tab, reply.raw, None)
-                return reply
+                return reply if reply.recorded else await self._keep(tab, reply)
             finally:
                 self._asking.discard(tab.call_id)
 
@@ -206,7 +212,7 @@ class Calls:
         """
         try:
             async with asyncio.timeout(self._limits.timeout_s):
-                recorded = await self._recorded(tab.call_id, tab.call)
+                recorded = await self._recorded(tab)
                 if recorded is not None:
                     return recorded
                 reply = await self.model.complete(tab.call)
@@ -222,14 +228,22 @@ class Calls:
         tab.add(reply)
         return tab.reply(reply)
 
+    async def _keep(self, tab: _Tab[T], reply: Reply[T]) -> Reply[T]:
+        """What the ledger keeps: another worker that lost patience may have been recorded first."""
+        kept = await self._record(tab, reply.raw, None)
+        if kept is None or kept == reply.raw:
+            return reply
+        return replace(reply, value=tab.call.reply_type.model_validate_json(kept), raw=kept)
+
     async def _record_rejected(self, tab: _Tab[T], problem: str) -> None:
         """Rejected replies were paid for too: a call that always fails must not be free."""
         if tab.input_tokens or tab.output_tokens:
             await self._record(tab, None, problem)
 
-    async def _record(self, tab: _Tab[T], reply: str | None, problem: str | None) -> None:
+    async def _record(self, tab: _Tab[T], reply: str | None, problem: str | None) -> str | None:
         entry = self._entry(tab, reply, problem)
-        await self._retrying(stop_after_attempt(RECORD_ATTEMPTS), RetryLaterError)(self._ledger.put, tab.call_id, entry)
+        recording = self._retrying(stop_after_attempt(RECORD_ATTEMPTS), RetryLaterError)
+        return await recording(self._ledger.put, tab.call_id, entry, tab.outdated)
 
     def _retrying(self, stop: Callable[[RetryCallState], bool], *errors: type[ModelError]) -> AsyncRetrying:
         return AsyncRetrying(

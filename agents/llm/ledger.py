@@ -50,8 +50,10 @@ class Ledger(Protocol):
 
     async def get(self, call_id: str) -> Recorded | None: ...
 
-    async def put(self, call_id: str, entry: Entry) -> None:
-        """Adds the cost to what is recorded for the call, and keeps the reply. Durable when it returns."""
+    async def put(self, call_id: str, entry: Entry, outdated: str | None = None) -> str | None:
+        """Adds the cost to what is recorded for the call, and keeps the reply if it is the first, but for an `outdated`
+        one. Returns what it keeps, durable by then.
+        """
 
     async def spent(self, anima_id: UUID, since: datetime) -> int:
         """Input and output tokens that the anima has paid since then."""
@@ -68,9 +70,11 @@ class PostgresLedger:
             row = await (await cursor.execute(sql("get_call"), {"call_id": call_id})).fetchone()
         return None if row is None else Recorded(*row)
 
-    async def put(self, call_id: str, entry: Entry) -> None:
+    async def put(self, call_id: str, entry: Entry, outdated: str | None = None) -> str | None:
+        given = {"call_id": call_id, "outdated": outdated, **asdict(entry)}
         async with self._cursor() as cursor:
-            await cursor.execute(sql("put_call"), {"call_id": call_id, **asdict(entry)})
+            row = await (await cursor.execute(sql("put_call"), given)).fetchone()
+        return row[0] if row else None
 
     async def spent(self, anima_id: UUID, since: datetime) -> int:
         async with self._cursor() as cursor:

@@ -79,7 +79,7 @@ def shell(broker: Broker, table: Table) -> Any:
     made.app, made.producer = SimpleNamespace(consumer=broker), broker
     made.settings, made.topics, made.table = SETTINGS, topics_of(SETTINGS), table
     made.rule, made.decode = Rule(), partial(decode, partitions=8)
-    made.timers, made.marks, made.ticked = {0: Timers()}, {}, {}
+    made.timers, made.reached, made.ticked = {0: Timers()}, {}, {}
     made.assignment = 0
     return made
 

@@ -15,12 +15,11 @@ from rich.console import Console
 from benchmarks.isolation import isolate
 from benchmarks.machine import machine
 from streams.kafka import topics_of
-from tests.faults import clocks, crash_points, models, poison, processes, servers  # noqa: F401  they declare kinds
+from tests.faults import clocks, crash_points, freezes, models, poison, processes, servers  # noqa: F401  they declare kinds
 from tests.faults.console import say
-from tests.faults.crash_points import NotHit
 from tests.faults.expected import derive
 from tests.faults.invariants import paid_twice, violations
-from tests.faults.kinds import CLASSES, KINDS, Kind
+from tests.faults.kinds import CLASSES, KINDS, Kind, NotHit
 from tests.faults.load import Load
 from tests.faults.probe import NotRecovered, recovered, settled
 from tests.faults.report import Injected, Outcome, show, write

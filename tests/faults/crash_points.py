@@ -10,16 +10,12 @@ from sinks.database import dsn
 from streams.kafka import topics_of
 from tests.conftest import free_port
 from tests.faults.doomed import POINTS, Point
-from tests.faults.kinds import fault
+from tests.faults.kinds import NotHit, fault
 from tests.faults.scene import Scene
 from tests.live.log import ends, eventually, read
 
 HITS = 3  # a point is passed so many times at most before it strikes
 LIMIT_S = 60.0
-
-
-class NotHit(Exception):
-    """A crash point that nothing came to: the harness is wrong, or the load is."""
 
 
 def _crash(point: Point) -> None:
@@ -36,7 +32,7 @@ for _point in POINTS:
 async def _stage(scene: Scene, point: Point, hit: int) -> None:
     """Under the name of the worker that it replaces: it has that one's partitions at once, and so has its successor."""
     async with scene.replaced(point.stage) as worker:
-        pid = scene.stage(point.stage, worker, module=("tests.faults.doomed", point.name, str(hit)))
+        pid = scene.stage(point.stage, worker, module=("tests.faults.doomed", point.name, str(hit), "SIGKILL"))
         await _struck(scene, point, pid)
 
 
@@ -54,7 +50,7 @@ async def _api(scene: Scene, point: Point, hit: int) -> None:
     """Clients that were answered have their event in the log once; the last has no answer, and at most one event."""
     topic = topics_of(scene.settings).events.name
     before = await ends(scene.settings, topic)
-    port, module = free_port(), ("tests.faults.doomed", point.name, str(hit))
+    port, module = free_port(), ("tests.faults.doomed", point.name, str(hit), "SIGKILL")
     pid = scene.stage("api", "doomed", module=module, api_port=port, api_processes=1)
     said = [f"{point.name}, {pid}, {number}" for number in range(hit)]
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api", timeout=LIMIT_S) as http:

@@ -1,4 +1,4 @@
-"""A worker that ends itself by SIGKILL at a named point: `python -m tests.faults.doomed POINT HIT STAGE`.
+"""A worker that kills or freezes itself at a named point: `python -m tests.faults.doomed POINT HIT SIGNAL STAGE`.
 
 The product knows nothing of it: the functions around the point are wrapped in this process, before the stage starts.
 """
@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
 from sinks.database import sql
+from sinks.events import Change
 from stack.environment import configured
 
 LINGER_S = 0.6  # longer than the pause between two commits of source offsets
@@ -36,6 +37,12 @@ def _to(topic: str) -> Counts:
 
 def _inserts(query: str) -> Counts:
     return lambda arguments, result: arguments[1] == sql(query)
+
+
+def _changes_alone(arguments: tuple[Any, ...], result: Any) -> bool:
+    """Of what the sink has prepared: no event is among it, whose id would be refused the second time."""
+    entries = arguments[1].arrivals.entries
+    return bool(entries) and all(isinstance(entry, Change) for entry in entries)
 
 
 def _committed(arguments: tuple[Any, ...], result: Any) -> bool:
@@ -103,27 +110,40 @@ POINTS = (
     Point("api", "event not sent", "before", APPEND),
     Point("api", "event acknowledged, not answered", "after", APPEND),
 )
+FROZEN = {
+    "score: triggers delivered, states not in the table", "score: states in the table, not sent",
+    "synthesize: window claimed", "synthesize: reply arrived, not in the ledger",
+    "synthesize: reply in the ledger, memory not sent",
+    "sink: progress moved, no rows", "sink: before the commit",
+}  # fmt: skip
+FREEZES = (
+    *(point for point in POINTS if point.name in FROZEN),
+    Point("sink", "changes of animas ready, not written", "before", "sinks.sink:Sink.write", _changes_alone),
+)
 
 
 class Fate:
     """Falls at the given number of calls that count."""
 
-    def __init__(self, point: Point, hit: int) -> None:
-        self.point, self.left = point, hit
+    def __init__(self, point: Point, hit: int, how: signal.Signals) -> None:
+        self.point, self.left, self.how = point, hit, how
 
     def falls(self, arguments: tuple[Any, ...], result: Any = None) -> bool:
-        self.left -= self.point.counts(arguments, result)
-        return not self.left
+        if not self.point.counts(arguments, result):
+            return False
+        self.left -= 1
+        return self.left == 0
 
+    def strike(self) -> None:
+        os.kill(os.getpid(), self.how)
 
-def strike() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-async def linger() -> None:
-    """The rest of the process goes on for a while: what wrongly does not wait for this point overtakes it."""
-    await asyncio.sleep(LINGER_S)
-    strike()
+    async def linger(self) -> None:
+        """Before a kill the rest of the process goes on for a while: what wrongly does not wait for this point
+        overtakes it. Who freezes does so at once, with all that is on its way.
+        """
+        if self.how is signal.SIGKILL:
+            await asyncio.sleep(LINGER_S)
+        self.strike()
 
 
 def found(place: str) -> tuple[Any, str]:
@@ -136,10 +156,10 @@ def found(place: str) -> tuple[Any, str]:
     return owner, name
 
 
-def arm(point: Point, hit: int) -> None:
+def arm(point: Point, fate: Fate) -> None:
     """Wrap the point's function in this process."""
     owner, name = found(point.place)
-    function, fate = getattr(owner, name), Fate(point, hit)
+    function = getattr(owner, name)
     setattr(owner, name, (_slow if inspect.iscoroutinefunction(function) else _quick)(function, fate))
 
 
@@ -147,12 +167,12 @@ def _slow(function: Callable[..., Any], fate: Fate) -> Callable[..., Any]:
     @wraps(function)
     async def wrapped(*arguments: Any, **named: Any) -> Any:
         if fate.point.side == "before" and fate.falls(arguments):
-            await linger()
+            await fate.linger()
         result = await function(*arguments, **named)
         if fate.point.side == "delivered":
             await asyncio.gather(*result)
         if fate.point.side != "before" and fate.falls(arguments, result):
-            await linger()
+            await fate.linger()
         return result
 
     return wrapped
@@ -162,17 +182,18 @@ def _quick(function: Callable[..., Any], fate: Fate) -> Callable[..., Any]:
     @wraps(function)
     def wrapped(*arguments: Any, **named: Any) -> Any:
         if fate.point.side == "before" and fate.falls(arguments):
-            strike()
+            fate.strike()
         result = function(*arguments, **named)
         if fate.point.side != "before" and fate.falls(arguments, result):
-            strike()
+            fate.strike()
         return result
 
     return wrapped
 
 
-def main(name: str, hit: str, stage: str) -> None:
-    arm(next(point for point in POINTS if point.name == name), int(hit))
+def main(name: str, hit: str, how: str, stage: str) -> None:
+    point = next(point for point in (*POINTS, *FREEZES) if point.name == name)
+    arm(point, Fate(point, int(hit), signal.Signals[how]))
     if stage == "api":
         from stack.serve import serve
 

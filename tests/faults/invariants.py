@@ -1,12 +1,12 @@
 """The auditor's rules: what the log makes necessary against what Postgres holds. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tests.faults.expected import Expected
 from tests.faults.load import Promises
-from tests.faults.provider import VALID_TOKENS, Billed
+from tests.faults.provider import VALID_TOKENS, Billed, key
 from tests.faults.rows import Rows, Stored
 from tests.faults.violation import Violation
 
@@ -138,18 +138,26 @@ def dangling(rows: Stored) -> Iterator[Violation]:
     yield from (Violation("wrong", f"{count} {name}") for name, count in rows.dangling.items() if count)
 
 
-def paid_twice(rows: Stored, account: Iterable[Billed]) -> tuple[list[Violation], int]:
-    """Calls in whose ledger entry two valid replies were added up: the second was bought when the first was there.
+def paid_twice(rows: Stored, account: Sequence[Billed]) -> tuple[list[Violation], int]:
+    """Calls that were asked for again when their reply was in the ledger.
 
-    And how many valid replies left the provider and reached no ledger: they were in flight when something died.
+    And how many replies were bought beside the one that the ledger keeps: each was on its way when a worker died or
+    froze. What they cost is in the ledger if they came to it, and on the account alone if not.
     """
-    recorded, found = 0, []
+    asked, found = defaultdict(list), []
+    for one in account:
+        asked[one.key].append(one)
     for row in rows.calls:
-        valid = row["input_tokens"] // VALID_TOKENS
-        recorded += valid
-        if valid > 1:
-            found.append(Violation("paid twice", f"{valid} replies to {row['call_id'][:12]}", _ms(row["created_at"])))
-    return found, sum(one.answered_at is not None for one in account) - recorded
+        kept_at = row["created_at"].timestamp()
+        for again in asked[key(row["input"])]:
+            if again.received_at > kept_at:
+                what = f"{row['call_id'][:12]}, {again.received_at - kept_at:.3f} s after its reply was recorded"
+                found.append(Violation("paid twice", what, _ms(row["created_at"])))
+    bought = sum(one.answered_at is not None for one in account)
+    counted = sum(row["input_tokens"] // VALID_TOKENS for row in rows.calls)
+    if counted > bought:
+        found.append(Violation("wrong", f"the ledger counts {counted} replies, and {bought} were bought"))
+    return found, bought - len(rows.calls)
 
 
 def _ms(moment: Any) -> int:

@@ -19,6 +19,10 @@ class Kind(NamedTuple):
     inject: Inject
 
 
+class NotHit(Exception):
+    """A named point that nothing came to: the harness is wrong, or the load is."""
+
+
 KINDS: list[Kind] = []
 NOT_OFFERED: dict[str, str] = {}  # kinds that cannot be had on this machine, and why
 

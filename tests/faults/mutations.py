@@ -64,7 +64,12 @@ MUTATIONS = (
 """, "synthesize: window claimed", 2),
     Mutation("compare-and-set in the sink", "sinks/sql/progress_advance.sql", """
     WHERE p.next_offset = (SELECT m.expected FROM move AS m WHERE (m.topic, m.partition) = (p.topic, p.partition))
-""", "\n", "SIGSTOP one sink", 2),
+""", "\n", "frozen at sink: changes of animas ready", 2),
+    Mutation("the state that reaches furthest", "tables/store.py", """
+            if known is not None and reach(key, event.value) < reach(key, known):
+                self.outrun[key] = event.message.partition
+                continue
+""", "\n", "frozen at score", 4),
     Mutation("ledger", "agents/llm/calls.py", """
         recorded = await self._ledger.get(call_id)
         return _replayed(call, recorded) if recorded else None

@@ -74,7 +74,8 @@ class Outcome:
     def remarks(self) -> list[str]:
         without = f"Without a fault the same takes {median(self.baseline_s):.1f} s (p50 of {len(self.baseline_s)})."
         flight = (
-            f"{self.lost_in_flight} replies of the model were in flight at a kill and had to be asked for again; "
+            f"{self.lost_in_flight} replies of the model were on their way to a worker that died or froze, and another "
+            "asked again; "
             f"{sum(one.in_flight for one in self.injected)} calls were in flight when faults began."
         )
         absent = [f"Not offered on this machine: {name}, since {why}." for name, why in NOT_OFFERED.items()]

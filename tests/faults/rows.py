@@ -36,7 +36,8 @@ QUERIES = {
     "links": "SELECT memory_id, array_agg(event_seq ORDER BY event_seq) AS seqs, sum(weight)::float AS weight "
     "FROM memory_events WHERE generation = 1 GROUP BY memory_id",
     "packs": 'SELECT partition, "offset" FROM packs',
-    "calls": "SELECT call_id, reply IS NOT NULL AS answered, input_tokens, created_at, attempts FROM llm_calls",
+    "calls": "SELECT call_id, request->'input' AS input, input_tokens, created_at FROM llm_calls "
+    "WHERE reply IS NOT NULL",
 }
 # Each counts rows that point to a row that is not there.
 DANGLING = {

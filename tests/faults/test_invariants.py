@@ -16,7 +16,7 @@ from streams.records import Event
 from tests.faults.expected import Expected, derive
 from tests.faults.invariants import paid_twice, violations
 from tests.faults.load import Promises
-from tests.faults.provider import VALID_TOKENS, Billed
+from tests.faults.provider import VALID_TOKENS, Billed, key
 from tests.faults.rows import Stored
 
 SETTINGS = Settings(_env_file=None, token_weight=0.0)
@@ -175,10 +175,13 @@ def test_promises_are_kept() -> None:
 
 
 def test_money_is_counted() -> None:
-    call = {"call_id": "a" * 64, "answered": True, "created_at": moment(START), "attempts": 1}
-    sold = [Billed("a", 1.0, 2.0), Billed("b", 1.0, None)]
-    once = replace(PERFECT, calls=[call | {"input_tokens": VALID_TOKENS + 200}])
-    assert paid_twice(once, sold) == ([], 0)
-    assert paid_twice(once, [*sold, Billed("a", 3.0, 4.0)]) == ([], 1)  # one of them died on its way to the ledger
-    violation, lost = paid_twice(replace(PERFECT, calls=[call | {"input_tokens": 2 * VALID_TOKENS}]), sold * 2)
-    assert ([one.sort for one in violation], lost) == (["paid twice"], 0)
+    call = {"call_id": "a" * 64, "input": ["said"], "input_tokens": VALID_TOKENS, "created_at": moment(START)}
+    kept_at, asked, none = START / 1000, key(["said"]), key("nothing")
+    once = replace(PERFECT, calls=[call])
+    first = [Billed(asked, kept_at - 2, kept_at - 1), Billed(none, kept_at, None)]
+    assert paid_twice(once, first) == ([], 0)
+    assert paid_twice(once, [*first, Billed(asked, kept_at - 1, kept_at + 1)]) == ([], 1)  # it froze on its way
+    [violation], _ = paid_twice(once, [*first, Billed(asked, kept_at + 1, kept_at + 2)])
+    assert violation.sort == "paid twice"
+    [violation], _ = paid_twice(replace(PERFECT, calls=[call | {"input_tokens": 2 * VALID_TOKENS}]), first)
+    assert violation.sort == "wrong"

@@ -1,19 +1,16 @@
 """Folding does not depend on how the log is cut into batches, on redelivery, or on when ticks come."""
 
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
-from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.score import Score, _keep
 from streams.decode import Decoded, Undecodable
 from streams.records import Tick
 from tables.accumulation import Accumulation, Fired, Rule, due
 from tables.fold import Timers, fold
-from tables.store import Mark
+from tables.store import Mark, clock_at, kept
 from tests.tables.conftest import ANIMAS, START, Entry, Worker, count, event, logs, rules
 
 
@@ -46,24 +43,21 @@ class Crashing:
         self.states: dict[Any, Accumulation] = {}
         self.marks: list[Mark] = []
         self.committed = self.position = 0
-        self.live: list[Mark] | None = None
+        self.live: list[Mark] = []
 
     def absorb(self, batch: list[Entry]) -> None:
         """As Score.absorb, up to the writes."""
-        table = SimpleNamespace(marks=lambda _: self.marks)
-        shell: Any = SimpleNamespace(marks={} if self.live is None else {0: self.live}, table=table)
-        known = Score._marks(shell, TP("events", 0), self.position)
-        mark = self.worker.fold(batch, known[-1].clock)
-        self.live = [*_keep(known, self.committed), mark]
+        mark = self.worker.fold(batch, clock_at(self.position, self.live))
+        self.live = kept([*self.live, mark], self.committed)
         self.position = mark.offset
 
     def write(self) -> None:
-        self.states, self.marks = dict(self.worker.states), list(self.live or [])
+        self.states, self.marks = dict(self.worker.states), list(self.live)
 
     def crash(self, written: set[Any]) -> None:
         """In the middle of the writes: some states are there, the marks, which come last, are not."""
         self.states |= {anima: state for anima, state in self.worker.states.items() if anima in written}
-        self.worker.states, self.worker.timers, self.live = dict(self.states), Timers(), None
+        self.worker.states, self.worker.timers, self.live = dict(self.states), Timers(), list(self.marks)
         for anima, state in self.states.items():
             at = due(state.window, state.rule(self.rule))
             if at is not None:
@@ -87,7 +81,7 @@ def test_redelivery_does_not_matter(rule: Rule, log: list[Entry], data: st.DataO
             crashing.crash(data.draw(st.sets(st.sampled_from(ANIMAS))))
             continue
         crashing.write()
-        commits = [mark.offset for mark in crashing.marks if mark.offset >= crashing.committed]
+        commits = [mark.offset for mark in crashing.marks if crashing.committed <= mark.offset <= crashing.position]
         crashing.committed = data.draw(st.sampled_from(commits))
         if crashes and data.draw(st.booleans()):
             crashes -= 1
@@ -173,4 +167,4 @@ def test_the_clock_survives_a_crash_before_late_records() -> None:
 def test_marks_are_kept_from_the_commit_on(offsets: list[int], committed: int) -> None:
     marks = [Mark(0, 0), *(Mark(offset, offset) for offset in sorted(offsets))]
     at_commit = max(mark for mark in marks if mark.offset <= committed)
-    assert _keep(marks, committed) == [at_commit, *(mark for mark in marks if mark.offset > committed)]
+    assert kept(reversed(marks), committed) == [at_commit, *(mark for mark in marks if mark.offset > committed)]

@@ -20,20 +20,23 @@ class MemoryLedger:
             return None
         return Recorded(row.reply, row.input_tokens, row.output_tokens, row.attempts, row.latency_s)
 
-    async def put(self, call_id: str, entry: Entry) -> None:
+    async def put(self, call_id: str, entry: Entry, outdated: str | None = None) -> str | None:
         self.before_put()
         known = self.rows.get(call_id)
-        self.rows[call_id] = _added(known, entry) if known else entry
+        self.rows[call_id] = _added(known, entry, outdated) if known else entry
+        return self.rows[call_id].reply
 
     async def spent(self, anima_id: UUID, since: datetime) -> int:
         rows = [row for row in self.rows.values() if row.anima_id == anima_id and row.created_at >= since]
         return sum(row.input_tokens + row.output_tokens for row in rows)
 
 
-def _added(known: Entry, entry: Entry) -> Entry:
+def _added(known: Entry, entry: Entry, outdated: str | None) -> Entry:
+    first = known.reply if known.reply != outdated else None
     return replace(
         entry,
-        reply=entry.reply or known.reply,
+        reply=first or entry.reply or known.reply,
+        created_at=known.created_at if first else entry.created_at,
         input_tokens=known.input_tokens + entry.input_tokens,
         output_tokens=known.output_tokens + entry.output_tokens,
         attempts=known.attempts + entry.attempts,

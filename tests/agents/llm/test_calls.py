@@ -195,8 +195,8 @@ async def test_the_reply_is_in_the_ledger_before_the_caller_has_it(provider: Pro
     ledger = MemoryLedger()
 
     class DiesAfterPut(MemoryLedger):
-        async def put(self, call_id: str, entry: Any) -> None:
-            await ledger.put(call_id, entry)
+        async def put(self, call_id: str, entry: Any, outdated: str | None = None) -> str | None:
+            await ledger.put(call_id, entry, outdated)
             raise SystemError("killed")
 
     with pytest.raises(SystemError, match="killed"):
@@ -300,6 +300,20 @@ async def test_what_another_worker_paid_for_meanwhile_is_not_asked_for_again(
     assert reply.recorded
     assert len(provider.wire.asked) == 2
     assert await ledger.spent(INES, clock.now) == 240
+
+
+async def test_a_worker_that_wakes_with_a_reply_takes_the_one_that_was_recorded_meanwhile(
+    provider: Provider, clock: Clock
+) -> None:
+    class Frozen(MemoryLedger):
+        async def put(self, call_id: str, entry: Any, outdated: str | None = None) -> str | None:
+            await ledger.put(call_id, replace(entry, reply=json.dumps(MEMORY | {"summary": "The other worker's"})))
+            return await ledger.put(call_id, entry, outdated)
+
+    ledger = MemoryLedger()
+    provider.wire.will(provider.replies(GOOD))
+    reply = await shell(provider.model, Frozen(), clock).complete(provider.call(), Payer(INES))
+    assert reply.value.summary == json.loads(reply.raw)["summary"] == "The other worker's"
 
 
 @dataclass

@@ -54,6 +54,23 @@ async def test_a_failure_is_no_reply_and_never_overwrites_one(ledger: Ledger) ->
     assert (recorded.reply, recorded.input_tokens, recorded.attempts) == (ENTRY.reply, 300, 3)
 
 
+async def test_of_two_replies_the_first_is_kept_and_both_are_paid_for(ledger: Ledger) -> None:
+    later = replace(ENTRY, reply='{"summary": "later"}', created_at=NOON + timedelta(hours=1))
+    assert await ledger.put(key("a"), ENTRY) == ENTRY.reply
+    assert await ledger.put(key("a"), later) == ENTRY.reply
+    recorded = await ledger.get(key("a"))
+    assert recorded is not None
+    assert (recorded.reply, recorded.input_tokens) == (ENTRY.reply, 200)
+    assert await ledger.spent(INES, NOON + timedelta(minutes=1)) == 0  # the time stays that of the first reply
+
+
+async def test_an_outdated_reply_gives_way_once(ledger: Ledger) -> None:
+    stricter, other = (replace(ENTRY, reply=f'{{"summary": "{text}"}}') for text in ("stricter", "other"))
+    await ledger.put(key("a"), ENTRY)
+    assert await ledger.put(key("a"), stricter, outdated=ENTRY.reply) == stricter.reply
+    assert await ledger.put(key("a"), other, outdated=ENTRY.reply) == stricter.reply
+
+
 async def test_spending_is_per_anima_and_since_a_moment(ledger: Ledger) -> None:
     await ledger.put(key("a"), ENTRY)
     await ledger.put(key("b"), replace(ENTRY, created_at=NOON - timedelta(hours=25)))
