@@ -15,6 +15,7 @@ from api.context import Resources
 from api.documentation import DESCRIPTION, TAGS, documented
 from api.limits import BodyLimit
 from api.log import Log
+from api.packs.vector_cache import VectorCache
 from api.requests import Measured
 from api.routes import metrics, routers
 from sinks.database import pool
@@ -67,7 +68,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settling, lag = Settling(settings), LagWatch(settings)
     await lag.start()
     model = embedding_model(settings, min(QUERY_S, settings.llm_timeout_s))
-    app.state.resources = Resources(settings, topics_of(settings), rows, reading, log, settling, lag, model)
+    vectors = VectorCache(settings.vector_cache_mb * 1_000_000)
+    app.state.resources = Resources(settings, topics_of(settings), rows, reading, log, settling, lag, model, vectors)
     try:
         yield
     finally:

@@ -19,6 +19,7 @@ from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 from psycopg.rows import dict_row
 
+from api.packs.vector_cache import Run
 from benchmarks.corpus import SEED, SIZES, Texts, anima, seed
 from benchmarks.figure import Figure
 from benchmarks.world import World, derived, servers, worker
@@ -65,12 +66,14 @@ def _api(settings: Settings) -> Iterator[None]:
 
 def _figures(settings: Settings, world: World, size: int) -> list[Figure]:
     world.say(f"packs of animas with {size:,} events")
+    first = _warm(settings.api_port, world, size)
     took = _latency(settings.api_port, world, size)
     p50, p95 = took[len(took) // 2], took[int(0.95 * len(took))]
     alone = _nearest_alone(settings, world, size)
     name = f"pack, anima of {size:,} events"
     rate = _rate(settings.api_port, world, size)
     return [
+        Figure(f"{name}, the first of it that a process compiles, p50", first, "ms"),
         Figure(f"{name}, p50", p50, "ms"),
         Figure(f"{name}, p95", p95, "ms", at_most=LATENCY_MS[size], baseline=alone,
                baseline_name="exact vector search alone, p95"),
@@ -107,9 +110,17 @@ def _animas(world: World, size: int) -> list[UUID]:
     return [anima(size, number) for number in range(min(50, _sizes(world)[size]))]
 
 
+def _warm(port: int, world: World, size: int) -> float:
+    """Milliseconds, p50, of a pack whose anima nobody has asked about; then every process of the API knows them all."""
+    animas = _animas(world, size)
+    first = sorted(ask(port, requests(animas, len(animas), SEED + 1)))
+    for number in range(2 * CLIENTS):  # each a connection, taken by one process or the other
+        ask(port, requests(animas, max(20, len(animas)), SEED + 6 + number))
+    return first[len(first) // 2]
+
+
 def _latency(port: int, world: World, size: int) -> list[float]:
     """Sorted milliseconds of one client."""
-    ask(port, requests(_animas(world, size), 60, SEED + 1))
     return sorted(ask(port, requests(_animas(world, size), world.size(REQUESTS[size], 40), SEED + 2)))
 
 
@@ -145,7 +156,9 @@ def _nearest_alone(settings: Settings, world: World, size: int) -> float:
 
 
 def _recall(settings: Settings, world: World) -> list[Figure]:
-    """Share of the true nearest 40 (float64 over all stored vectors) among the best 40 of what retrieval returns."""
+    """Share of the true nearest 40 (float64 over all stored vectors) among the best 40 that are found, by Postgres or
+    by the matrix, whichever has fewer.
+    """
     figures = []
     for size in LATENCY_MS:
         world.say(f"recall in an anima of {size:,} events")
@@ -162,13 +175,22 @@ def _overlap(
     asked = HalfVector(vector)
     with psycopg.connect(dsn(settings), autocommit=True, row_factory=dict_row) as connection:
         register_vector(connection)
-        parameters = retrieval.parameters(identity, {0: 0}, 1, asked, [])
-        row = connection.execute(retrieval.statement(len(vector)), parameters, binary=True).fetchone()
+        query = retrieval.statement(len(vector))
+        compared, read = [
+            connection.execute(
+                query, retrieval.parameters(identity, {0: 0}, 1, asked, [], [since]), binary=True
+            ).fetchone()
+            for since in (None, 0)
+        ]
         stored = connection.execute(
             "SELECT v FROM vectors_384 WHERE anima_id = %s AND layer = 0 ORDER BY seq", [identity], binary=True
         ).fetchall()
-    assert row is not None
-    similarity = retrieval.unpack(row, []).similarity
+    assert compared is not None
+    assert read is not None
+    run = Run()
+    run.append(*retrieval.vectors(read, len(vector)))
     exact = np.array([one["v"].to_numpy() for one in stored], np.float64) @ asked.to_numpy().astype(np.float64)
-    best, true = set(np.argsort(-similarity)[:TOP]), set(np.argsort(-exact)[:TOP])
-    return len(best & true) / TOP, int((~np.isnan(similarity)).sum())
+    true = set(np.argsort(-exact)[:TOP])
+    ways = retrieval.unpack(compared, []).similarity, run.products(asked.to_numpy().astype(np.float32))
+    found = min(len(true & set(np.argsort(-similarity)[:TOP])) for similarity in ways)
+    return found / TOP, min(int((~np.isnan(similarity)).sum()) for similarity in ways)

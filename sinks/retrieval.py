@@ -15,10 +15,16 @@ from sinks.database import sql
 from sinks.items import Item
 from sinks.postings import Entries, Int32, Posting, counted
 
+# Every half-precision number, by its bits: numpy converts them one by one.
+HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One layer of one anima; every array is indexed by seq. See api.packs.ranking.Signals, which these become."""
+    """One layer of one anima; every array is indexed by seq. See api.packs.ranking.Signals, which these become.
+
+    `similarity` is NaN where there is no vector yet.
+    """
 
     lengths: Int32
     sessions: Int32
@@ -30,6 +36,10 @@ class Layer:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def compare(self, first: int, similarity: NDArray[np.float32]) -> None:
+        """Fill in similarities from seq `first` on. Vectors and words come separately: some may be too early."""
+        self.similarity[first : first + len(similarity)] = similarity[: max(0, len(self) - first)]
+
 
 def statement(dimensions: int) -> composed.Composed:
     return composed.SQL(sql("retrieve")).format(
@@ -39,22 +49,24 @@ def statement(dimensions: int) -> composed.Composed:
 
 
 def parameters(
-    anima: Any, generations: Mapping[int, int], model: int | None, vector: HalfVector | None, terms: Sequence[int]
+    anima: Any,
+    generations: Mapping[int, int],
+    model: int | None,
+    vector: HalfVector | None,
+    terms: Sequence[int],
+    since: Sequence[int | None] = (),
 ) -> dict[str, Any]:
-    """`generations` says of which layers, and in which generation. Without a vector no model matches, and no vector is
-    read.
+    """`generations` says of which layers, and in which generation; `since` from which seq on their vectors are read, or
+    for a layer without, that Postgres compares them. Without a vector no model matches, and none is read.
     """
     buckets = sorted({term % BUCKETS for term in terms})
-    layers = {"layers": list(generations), "generations": list(generations.values())}
+    layers = {"layers": list(generations), "generations": list(generations.values()), "since": list(since)}
     return layers | {"anima": anima, "buckets": buckets, "vector": vector, "model": None if vector is None else model}
 
 
-async def fetch(
-    connection: psycopg.AsyncConnection[Any], query: Any, values: dict[str, Any], terms: Sequence[int]
-) -> list[Layer]:
-    """The layers in the order in which `values` names them."""
-    cursor = await connection.execute(query, values, binary=True)
-    return [unpack(row, terms) for row in await cursor.fetchall()]
+async def fetch(connection: psycopg.AsyncConnection[Any], query: Any, values: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each layer, in the order in which `values` names them."""
+    return await (await connection.execute(query, values, binary=True)).fetchall()
 
 
 def unpack(row: dict[str, Any], terms: Sequence[int]) -> Layer:
@@ -65,9 +77,19 @@ def unpack(row: dict[str, Any], terms: Sequence[int]) -> Layer:
     lengths, sessions, authors, occurred = [
         np.concatenate((chunks[:, at].ravel(), column), dtype=np.int32) for at, column in enumerate(recent)
     ]
-    similarity = _similarity(row, len(lengths))
     postings = _postings(row, terms, CHUNK * len(chunks))
-    return Layer(lengths, sessions, authors, occurred.astype(np.int64), similarity, postings)
+    unknown = np.full(len(lengths), np.nan, np.float32)
+    layer = Layer(lengths, sessions, authors, occurred.astype(np.int64), unknown, postings)
+    # Vectors are written in the order of seq, so they form one run.
+    layer.compare(row["similarity_first"], -np.frombuffer(row["dissimilarity"] or b"", ">f4"))
+    return layer
+
+
+def vectors(row: dict[str, Any], dimensions: int) -> tuple[int, NDArray[np.float32]]:
+    """The vectors that a row of `retrieve.sql` brought, and the seq of the first. Pure."""
+    # As halfvec_send writes each: the number of dimensions, two bytes unused, the values, all big-endian.
+    halves = np.frombuffer(row["vectors"] or b"", ">u2").reshape(-1, dimensions + 2)[:, 2:]
+    return row["vectors_first"] or 0, HALVES[halves.astype(np.uint16)]
 
 
 def prefix(layer: Layer, items: int) -> Layer:
@@ -100,15 +122,6 @@ def extend(layer: Layer, items: Sequence[Item], terms: Sequence[int]) -> Layer:
         np.append(layer.similarity, np.full(len(rows), np.nan)).astype(np.float32),
         postings,
     )
-
-
-def _similarity(row: dict[str, Any], items: int) -> NDArray[np.float32]:
-    """NaN where there is no vector yet; vectors are written in the order of seq, so they form one run."""
-    similarity = np.full(items, np.nan, np.float32)
-    known = -np.frombuffer(row["dissimilarity"] or b"", ">f4")
-    first = row["similarity_first"]
-    similarity[first : first + len(known)] = known[: max(0, items - first)]
-    return similarity
 
 
 def _postings(row: dict[str, Any], terms: Sequence[int], packed: int) -> list[Posting]:

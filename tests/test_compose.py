@@ -29,7 +29,15 @@ DECIDED = {
     "replication", "kafka_security_protocol", "kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password",
     "kafka_ssl_cafile", "kafka_ssl_certfile", "kafka_ssl_keyfile", "stage_processes",
 }  # fmt: skip
-OF_THE_API = {"api_processes", "body_bytes", "batch_events", "after_timeout_s", "settled_timeout_s", "lag_window_s"}
+OF_THE_API = {
+    "api_processes",
+    "body_bytes",
+    "batch_events",
+    "after_timeout_s",
+    "settled_timeout_s",
+    "lag_window_s",
+    "vector_cache_mb",
+}
 KEYS = {"anthropic_api_key": {"synthesize"}, "openai_api_key": {"synthesize", "embed", "api"}}
 
 

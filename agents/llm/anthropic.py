@@ -12,6 +12,7 @@ from anthropic.types import AssistantMessageParam, Message, MessageParam, UserMe
 
 from agents.llm.errors import ModelError, RefusedError, RetryLaterError
 from agents.llm.http_errors import Endpoint, from_status, unreadable
+from agents.llm.in_time import HOOKS
 from agents.llm.model import Call, Reply, T, Usage, invalid, read
 from agents.llm.schema import strict_schema, told_schema
 
@@ -28,8 +29,9 @@ class Anthropic:
         # A compatible server may ignore output_config without a word; then the words in the prompt are all it has.
         self._tell_schema = base_url is not None
         self._client = anthropic.AsyncAnthropic(
-            api_key=api_key, base_url=self._endpoint.base_url, timeout=timeout_s, max_retries=0
-        )
+            api_key=api_key, base_url=self._endpoint.base_url, timeout=timeout_s, max_retries=0,
+            http_client=anthropic.DefaultAsyncHttpxClient(event_hooks=HOOKS),
+        )  # fmt: skip
 
     async def complete(self, call: Call[T]) -> Reply[T]:
         message = await self._ask(call)

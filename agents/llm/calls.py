@@ -5,6 +5,7 @@ reply is in the ledger before anyone sees it, so a crash after that point costs 
 """
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from tenacity import (
 
 from agents.llm.backoff import LONGEST_WAIT_S, Sleep, wait
 from agents.llm.errors import InvalidReplyError, ModelError, OverBudgetError, RefusedError, RetryLaterError
+from agents.llm.in_time import leave_by
 from agents.llm.ledger import Entry, Ledger, Recorded
 from agents.llm.model import Call, LanguageModel, Reply, T, readable
 from agents.llm.turns import Turns
@@ -211,7 +213,8 @@ class Calls:
         the ledger: a worker frozen in between does not ask when it comes to, long after its turn.
         """
         try:
-            async with asyncio.timeout(self._limits.timeout_s):
+            async with asyncio.timeout(self._limits.timeout_s) as limit:
+                leave_by(limit.when() or math.inf)
                 recorded = await self._recorded(tab)
                 if recorded is not None:
                     return recorded

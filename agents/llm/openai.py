@@ -9,6 +9,7 @@ from openai.types.chat import ChatCompletion
 
 from agents.llm.errors import ModelError, RefusedError, RetryLaterError, WrongSettingError
 from agents.llm.http_errors import Endpoint, from_status, unreadable
+from agents.llm.in_time import HOOKS
 from agents.llm.model import Call, Reply, T, Usage, invalid, read
 from agents.llm.schema import strict_schema, told_schema
 
@@ -53,8 +54,9 @@ class OpenAI:
         self._tell_schema = base_url is not None
         self._dialect = COMPATIBLE if base_url else OFFICIAL
         self._client = openai.AsyncOpenAI(
-            api_key=api_key, base_url=self._endpoint.base_url, timeout=timeout_s, max_retries=0
-        )
+            api_key=api_key, base_url=self._endpoint.base_url, timeout=timeout_s, max_retries=0,
+            http_client=openai.DefaultAsyncHttpxClient(event_hooks=HOOKS),
+        )  # fmt: skip
 
     async def complete(self, call: Call[T]) -> Reply[T]:
         completion = await self._negotiate(call)

@@ -1,6 +1,6 @@
 """From rows to the candidates of a pack: everything of the anima is ranked, only what can be in the pack is fetched."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,7 @@ from api.packs.query import embedding_text, named_authors, named_times
 from api.packs.ranking import Named, Ranking, Signals, rank
 from api.packs.request import PackRequest, Preset
 from api.packs.standing import Standing, standing
+from api.packs.vector_cache import VectorCache
 from sinks import retrieval
 from sinks.database import sql
 from sinks.items import Item, Layer
@@ -46,6 +47,15 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
+class Question:
+    """What was asked, its vector, and its words as distinct terms in ascending order."""
+
+    asked: Asked
+    vector: HalfVector | None
+    words: list[int]
+
+
+@dataclass(frozen=True, eq=False)
 class Found:
     """What the first round trips brought: both layers complete, and how the memories stand."""
 
@@ -59,7 +69,9 @@ class Found:
     last_event: int  # seq of the newest event; -1 for none
 
 
-async def gather(connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, asked: Asked) -> View:
+async def gather(
+    connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, cache: VectorCache, asked: Asked
+) -> View:
     """Three short round trips: who speaks (the question is embedded without names) and how the memories stand, what
     ranking needs, the rows.
 
@@ -67,25 +79,55 @@ async def gather(connection: psycopg.AsyncConnection[Any], model: EmbeddingModel
     first, at once; what is read later only grows, and is cut to what the first statement counted. Not in pipeline mode
     either: psycopg runs that in Python, which costs more than the round trips over a socket.
     """
-    return await _rows(connection, await _find(connection, model, asked))
+    return await _rows(connection, await _find(connection, model, cache, asked))
 
 
-async def _find(connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, asked: Asked) -> Found:
+async def _find(
+    connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, cache: VectorCache, asked: Asked
+) -> Found:
     overview = await _overview(connection, asked)
     question = asked.request.query or ""
     words = sorted(set(terms(question)))
     vector = await _vector(model, question, overview["names"] or []) if question and asked.model_number else None
-    generations: dict[int, int] = {Layer.event: 0, Layer.memory: asked.generation}
-    values = retrieval.parameters(asked.request.anima_id, generations, asked.model_number, vector, words)
-    events, memories = await retrieval.fetch(connection, retrieval.statement(model.dimensions), values, words)
-    events = await _with_unindexed(connection, asked, overview["events"], events, words)
     stand = standing(overview)
+    sizes: dict[int, int] = {Layer.event: overview["known_events"], Layer.memory: len(stand)}
+    events, memories = await _layers(connection, cache, Question(asked, vector, words), sizes, model.dimensions)
+    events = await _with_unindexed(connection, asked, overview["events"], events, words)
     events, memories = retrieval.prefix(events, overview["known_events"]), retrieval.prefix(memories, len(stand))
     named = _named(question, overview, asked.now)
     return Found(
         asked, overview, _rank(events, named), events.lengths, _rank(memories, named), memories.similarity, stand,
         len(events) - 1,
     )  # fmt: skip
+
+
+async def _layers(
+    connection: psycopg.AsyncConnection[Any],
+    cache: VectorCache,
+    question: Question,
+    sizes: Mapping[int, int],
+    dimensions: int,
+) -> list[retrieval.Layer]:
+    """Who compares the vectors of a layer depends on its size alone: the same question finds the same numbers again."""
+    asked, vector = question.asked, question.vector
+    anima, number = asked.request.anima_id, asked.model_number
+    generations: dict[int, int] = {Layer.event: 0, Layer.memory: asked.generation}
+    held = {
+        layer: cache.run((anima, layer, generation, number))
+        for layer, generation in generations.items()
+        if vector is not None and cache.admits(sizes[layer], dimensions)
+    }
+    since = [held[layer].end if layer in held else None for layer in generations]
+    values = retrieval.parameters(anima, generations, number, vector, question.words, since)
+    rows = await retrieval.fetch(connection, retrieval.statement(dimensions), values)
+    layers = [retrieval.unpack(row, question.words) for row in rows]
+    for row, found, (layer, generation) in zip(rows, layers, generations.items(), strict=True):
+        if vector is not None and layer in held:
+            run = held[layer]
+            run.append(*retrieval.vectors(row, dimensions))
+            cache.keep((anima, layer, generation, number), run)
+            found.compare(run.first, run.products(vector.to_numpy().astype(np.float32)))
+    return layers
 
 
 async def _overview(connection: psycopg.AsyncConnection[Any], asked: Asked) -> dict[str, Any]:

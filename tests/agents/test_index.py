@@ -16,7 +16,7 @@ from agents.index import BUCKETS, CHUNK, ENTRY, document, hashed, postings, writ
 from agents.words import terms
 from sinks.database import Pool
 from sinks.items import Item
-from sinks.retrieval import fetch, parameters, statement
+from sinks.retrieval import fetch, parameters, statement, unpack
 from streams.positions import anima_of
 from tests.agents.conftest import WORDS, item
 
@@ -62,7 +62,8 @@ async def expect(rows: Pool, anima: UUID, layer: int, items: list[Item]) -> None
     wanted = sorted({term for word in WORDS for term in terms(word)})
     async with rows.connection() as connection:
         values = parameters(anima, {layer: layer}, None, None, wanted)
-        (found,) = await fetch(connection, statement(384), values, wanted)
+        (row,) = await fetch(connection, statement(384), values)
+    found = unpack(row, wanted)
     counted = [Counter(np.frombuffer(document(one)[7], "<u4").tolist()) for one in items]
     assert found.lengths.tolist() == [own.total() for own in counted]
     assert found.authors.tolist() == [hashed(one.author) for one in items]
@@ -110,7 +111,8 @@ async def test_a_reader_sees_each_document_once_while_chunks_are_written(rows: P
         query, values = statement(384), parameters(WREN, {0: 0}, None, None, wanted)
         async with rows.connection() as connection:
             while seen[-1] < len(items):
-                (found,) = await fetch(connection, query, values, wanted)
+                (row,) = await fetch(connection, query, values)
+                found = unpack(row, wanted)
                 expected = [seq for seq, one in enumerate(items[: len(found)]) if WORDS[0] in one.text]
                 assert sorted(found.postings[0][0].tolist()) == expected
                 seen.append(len(found))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -314,6 +315,19 @@ async def test_a_worker_that_wakes_with_a_reply_takes_the_one_that_was_recorded_
     provider.wire.will(provider.replies(GOOD))
     reply = await shell(provider.model, Frozen(), clock).complete(provider.call(), Payer(INES))
     assert reply.value.summary == json.loads(reply.raw)["summary"] == "The other worker's"
+
+
+async def test_a_worker_that_wakes_after_its_turn_does_not_ask(provider: Provider, clock: Clock) -> None:
+    class Freezes(MemoryLedger):
+        async def get(self, call_id: str) -> Any:
+            found = await super().get(call_id)
+            time.sleep(0.2)  # noqa: ASYNC251  the whole process stands still
+            return found
+
+    frozen = shell(provider.model, Freezes(), clock, timeout_s=0.1)
+    with pytest.raises(RetryLaterError):
+        await frozen.complete(provider.call(), Payer(INES))
+    assert provider.wire.asked == []
 
 
 @dataclass

@@ -1,0 +1,54 @@
+"""Held vectors give the numbers that they give alone, whenever and in whatever pieces they came."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.packs.vector_cache import Run, VectorCache
+
+DIMENSIONS = 48
+DICE = np.random.default_rng(5)
+VECTORS = DICE.standard_normal((200, DIMENSIONS)).astype(np.float16).astype(np.float32)
+QUESTION = DICE.standard_normal(DIMENSIONS).astype(np.float32)
+ALONE = np.array([np.einsum("ij,j->i", one[None], QUESTION)[0] for one in VECTORS])
+
+
+def run_of(items: int, first: int = 0) -> Run:
+    run = Run()
+    run.append(first, VECTORS[first : first + items])
+    return run
+
+
+@given(st.integers(0, 50), st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=12))
+def test_pieces_and_repeats_do_not_matter(first: int, pieces: list[tuple[int, int]]) -> None:
+    run = run_of(3, first)
+    for size, again in pieces:
+        start = max(first, run.end - again)
+        run.append(start, VECTORS[start : start + size])
+    assert (run.first, run.end) == (first, first + len(run.products(QUESTION)))
+    assert run.products(QUESTION).tobytes() == ALONE[first : run.end].tobytes()
+    assert len(run.blocks) <= 9
+
+
+def test_nothing_has_no_products() -> None:
+    assert len(Run().products(QUESTION)) == 0
+    assert run_of(0, 7).nbytes == 0
+
+
+def test_what_was_not_asked_about_lately_makes_room() -> None:
+    room = 100 * DIMENSIONS * 4
+    cache = VectorCache(room)
+    assert cache.admits(50, DIMENSIONS)
+    assert not cache.admits(51, DIMENSIONS)
+    for key in "abcd":
+        cache.keep(key, run_of(25))
+    cache.keep("a", cache.run("a"))
+    cache.keep("e", run_of(25))
+    assert list(cache.runs) == ["c", "d", "a", "e"]
+    assert cache.nbytes == room
+    assert cache.run("b").end == 0
+
+
+def test_no_room_is_a_choice() -> None:
+    cache = VectorCache(0)
+    assert not cache.admits(1, DIMENSIONS)
