@@ -16,7 +16,7 @@ from uuid import UUID
 import numpy as np
 import psycopg
 from pgvector import HalfVector
-from pgvector.psycopg import register_vector
+from pgvector.psycopg import register_vector, register_vector_async
 from psycopg.rows import dict_row
 
 from api.packs.vector_cache import Run
@@ -162,33 +162,29 @@ def _recall(settings: Settings, world: World) -> list[Figure]:
     figures = []
     for size in LATENCY_MS:
         world.say(f"recall in an anima of {size:,} events")
-        found = [_overlap(settings, anima(size, 0), vector) for vector in Texts(SEED + 5).vectors(world.size(20, 3))]
+        vectors = Texts(SEED + 5).vectors(world.size(20, 3))
+        found = [asyncio.run(_overlap(settings, size, vector)) for vector in vectors]
         note = f"{min(count for _, count in found)} returned of {size:,}"
         share = sum(share for share, _ in found) / len(found)
         figures.append(Figure(f"recall of the top {TOP}, {size:,} events", share, "", at_least=0.99, note=note))
     return figures
 
 
-def _overlap(
-    settings: Settings, identity: UUID, vector: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+async def _overlap(
+    settings: Settings, size: int, vector: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 ) -> tuple[float, int]:
-    asked = HalfVector(vector)
-    with psycopg.connect(dsn(settings), autocommit=True, row_factory=dict_row) as connection:
-        register_vector(connection)
-        query = retrieval.statement(len(vector))
-        compared, read = [
-            connection.execute(
-                query, retrieval.parameters(identity, {0: 0}, 1, asked, [], [since]), binary=True
-            ).fetchone()
-            for since in (None, 0)
-        ]
-        stored = connection.execute(
-            "SELECT v FROM vectors_384 WHERE anima_id = %s AND layer = 0 ORDER BY seq", [identity], binary=True
-        ).fetchall()
-    assert compared is not None
-    assert read is not None
-    run = Run()
-    run.append(*retrieval.vectors(read, len(vector)))
+    identity, asked, dimensions = anima(size, 0), HalfVector(vector), len(vector)
+    async with await psycopg.AsyncConnection.connect(
+        dsn(settings), autocommit=True, row_factory=dict_row
+    ) as connection:
+        await register_vector_async(connection)
+        values = retrieval.parameters(identity, {0: 0}, 1, asked, [])
+        (compared,) = await retrieval.fetch(connection, retrieval.statement(dimensions), values)
+        layer, run = {"anima": identity, "layer": 0, "generation": 0, "model": 1, "until": size}, Run()
+        while run.end < size:
+            run.append(*await retrieval.next_vectors(connection, dimensions, layer | {"since": run.end}))
+        everything = "SELECT v FROM vectors_384 WHERE anima_id = %s AND layer = 0 ORDER BY seq"
+        stored = await (await connection.execute(everything, [identity], binary=True)).fetchall()
     exact = np.array([one["v"].to_numpy() for one in stored], np.float64) @ asked.to_numpy().astype(np.float64)
     true = set(np.argsort(-exact)[:TOP])
     ways = retrieval.unpack(compared, []).similarity, run.products(asked.to_numpy().astype(np.float32))

@@ -31,7 +31,8 @@ def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=4096)
 def timestamp(ms: int) -> str:
-    """The same moment as text that PostgreSQL reads."""
+    """The same moment as text that PostgreSQL reads. What is read in bulk was written in bulk: many have one moment."""
     second, rest = divmod(max(0, ms), 1000)
     return f"{_second(second)}.{rest:03d}+00"

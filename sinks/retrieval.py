@@ -15,6 +15,7 @@ from sinks.database import sql
 from sinks.items import Item
 from sinks.postings import Entries, Int32, Posting, counted
 
+SLICE = 2_048  # vectors read at a time
 # Every half-precision number, by its bits: numpy converts them one by one.
 HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
 
@@ -42,10 +43,28 @@ class Layer:
 
 
 def statement(dimensions: int) -> composed.Composed:
-    return composed.SQL(sql("retrieve")).format(
-        vectors=composed.Identifier(f"vectors_{dimensions}"),
-        halfvec=composed.SQL(f"halfvec({int(dimensions)})"),
-    )
+    table = composed.Identifier(f"vectors_{dimensions}")
+    halfvec = composed.SQL("halfvec({})").format(dimensions)
+    return composed.SQL(sql("retrieve")).format(vectors=table, halfvec=halfvec, unheld=_slice(dimensions))
+
+
+def _slice(dimensions: int) -> composed.Composed:
+    table = composed.Identifier(f"vectors_{dimensions}")
+    return composed.SQL(sql("vectors_slice")).format(vectors=table, slice=composed.Literal(SLICE))
+
+
+async def next_vectors(
+    connection: psycopg.AsyncConnection[Any], dimensions: int, values: dict[str, Any]
+) -> tuple[int, NDArray[np.float32]]:
+    """A slice of a layer's vectors, and the seq of the first. `values` are anima, layer, generation, model, and since
+    and until.
+    """
+    asked = composed.SQL(
+        "SELECT unheld.* FROM (VALUES (%(layer)s::smallint, %(generation)s::smallint, %(since)s::int, %(until)s::int)) "
+        "AS asked (layer, generation, since, until) CROSS JOIN LATERAL ({}) AS unheld"
+    ).format(_slice(dimensions))
+    (row,) = await fetch(connection, asked, values)
+    return vectors(row, dimensions)
 
 
 def parameters(
@@ -54,13 +73,15 @@ def parameters(
     model: int | None,
     vector: HalfVector | None,
     terms: Sequence[int],
-    since: Sequence[int | None] = (),
+    spans: Sequence[tuple[int, int] | None] = (),
 ) -> dict[str, Any]:
-    """`generations` says of which layers, and in which generation; `since` from which seq on their vectors are read, or
-    for a layer without, that Postgres compares them. Without a vector no model matches, and none is read.
+    """`generations` says of which layers, and in which generation; `spans` from which seq on and before which one their
+    vectors are read, or for a layer without, that Postgres compares them. Without a vector no model matches, and none
+    is read.
     """
+    since, until = ([span and span[at] for span in spans] for at in (0, 1))
+    layers = {"layers": list(generations), "generations": list(generations.values()), "since": since, "until": until}
     buckets = sorted({term % BUCKETS for term in terms})
-    layers = {"layers": list(generations), "generations": list(generations.values()), "since": list(since)}
     return layers | {"anima": anima, "buckets": buckets, "vector": vector, "model": None if vector is None else model}
 
 
@@ -86,7 +107,7 @@ def unpack(row: dict[str, Any], terms: Sequence[int]) -> Layer:
 
 
 def vectors(row: dict[str, Any], dimensions: int) -> tuple[int, NDArray[np.float32]]:
-    """The vectors that a row of `retrieve.sql` brought, and the seq of the first. Pure."""
+    """A slice of vectors, and the seq of the first. Pure."""
     # As halfvec_send writes each: the number of dimensions, two bytes unused, the values, all big-endian.
     halves = np.frombuffer(row["vectors"] or b"", ">u2").reshape(-1, dimensions + 2)[:, 2:]
     return row["vectors_first"] or 0, HALVES[halves.astype(np.uint16)]

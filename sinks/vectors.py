@@ -47,11 +47,12 @@ async def _model_id(connection: psycopg.AsyncConnection[Any], name: str) -> int 
 async def kept(
     connection: psycopg.AsyncConnection[Any], dimensions: int, model: int, hashes: Sequence[UUID]
 ) -> dict[UUID, HalfVector]:
-    """Vectors that were computed before, by content."""
+    """Vectors that were computed before, by content. However often something was said, one row of it is read."""
     statement = composed.SQL(
-        "SELECT DISTINCT ON (content_hash) content_hash, v FROM {} WHERE content_hash = ANY(%s) AND model = %s"
+        "SELECT content_hash, found.v FROM unnest(%s::uuid[]) AS asked (content_hash) CROSS JOIN LATERAL "
+        "(SELECT v FROM {} AS kept WHERE kept.content_hash = asked.content_hash AND model = %s LIMIT 1) AS found"
     ).format(composed.Identifier(table(dimensions)))
-    cursor = await connection.execute(statement, [list(hashes), model], binary=True)
+    cursor = await connection.execute(statement, [list(set(hashes)), model], binary=True)
     return {row["content_hash"]: row["v"] for row in await cursor.fetchall()}
 
 

@@ -54,7 +54,8 @@ def fold(
     states: dict[UUID, Accumulation] = {}
     fired: list[tuple[UUID, Fired]] = []
     for raw in batch:
-        clock = max(clock, raw.timestamp)
+        if raw.timestamp > clock:
+            clock = raw.timestamp
         try:
             anima, record = decode(raw)
         except Undecodable:
@@ -74,7 +75,8 @@ def fold(
             states[anima], fires = configure(state, raw.offset, clock, chosen, defaults)
         else:
             continue
-        fired += [(anima, one) for one in fires]
+        if fires:
+            fired += [(anima, one) for one in fires]
     _expire_due(states, fired, clock, load, timers, defaults)
     return Folded(states, fired, clock)
 

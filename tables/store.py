@@ -20,34 +20,53 @@ class Mark(NamedTuple):
     clock: int
 
 
+BEGINNING = Mark(0, 0)
+
+
 def clock_at(offset: int, marks: Iterable[Mark]) -> int:
     """Before the record at `offset`, which is the first of the log or after a mark. A redelivery finds marks of later
     batches, too: these must not be believed.
     """
-    return max((mark for mark in marks if mark.offset <= offset), default=Mark(0, 0)).clock
+    return max((mark for mark in marks if mark.offset <= offset), default=BEGINNING).clock
 
 
 def kept(marks: Iterable[Mark], committed: int) -> list[Mark]:
     """In order, what a redelivery may need: the newest mark at or before the committed offset, and all after it."""
-    ordered = sorted(set(marks))
+    ordered = sorted({BEGINNING, *marks})
     older = [mark for mark in ordered if mark.offset <= committed]
     return older[-1:] + ordered[len(older) :]
 
 
-def reach(key: bytes, value: bytes) -> tuple[int, ...]:
-    """What grows with every state of a key that is written in its turn: what it has absorbed."""
-    decoded = orjson.loads(value)
+def merged(one: list[Mark], other: list[Mark]) -> list[Mark]:
+    """What a redelivery may need of two lists that each began at the newest mark at or before a committed offset: what
+    was committed is at least the later of these two.
+    """
+    return [mark for mark in sorted({*one, *other}) if mark.offset >= max(one[0].offset, other[0].offset)]
+
+
+def furthest(key: bytes, one: bytes, other: bytes) -> bytes:
+    """Of two values of a key, whichever was written later, what holds for both. The order does not matter."""
+    first, second = orjson.loads(one), orjson.loads(other)
     if key.startswith(CLOCK):
-        return decoded[-1][0], decoded[0][0], len(decoded)
-    return (decoded[1],)
+        return _pairs(merged([Mark(*pair) for pair in first], [Mark(*pair) for pair in second]))
+    # What is due fires without an offset being absorbed: the window is gone, the offset stays.
+    return max((first[1], first[2] is None, one), (second[1], second[2] is None, other))[2]
+
+
+class _Recovered(NamedTuple):
+    """An event of the changelog, as the store reads it."""
+
+    key: bytes
+    value: bytes
+    message: Any
 
 
 class _Changelogged(faust.Table):  # type: ignore[misc]  # Faust has no types
     """Collects the changelog's rows instead of sending each: who writes states sends them together, and awaits them.
 
     A worker that froze before it sent its states sends them when it wakes, behind those of whoever took its place; the
-    broker cannot tell. So recovery takes the state that reaches furthest, and not the last; `outrun` are the keys, with
-    their partitions, for which that was not the same.
+    broker cannot tell. So recovery takes what reaches furthest, and not the last; `outrun` are the keys, with their
+    partitions, for which that was not the same.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -59,13 +78,17 @@ class _Changelogged(faust.Table):  # type: ignore[misc]  # Faust has no types
         self.rows.append(Row(key, value))
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        found: dict[bytes, _Recovered] = {}
         for event in batch:
-            key, known = event.key, self.data.get(event.key)
-            if known is not None and reach(key, event.value) < reach(key, known):
+            key = event.key
+            known = found[key].value if key in found else self.data.get(key)
+            value = event.value if known is None else furthest(key, known, event.value)
+            if value == event.value:
+                self.outrun.pop(key, None)
+            else:
                 self.outrun[key] = event.message.partition
-                continue
-            self.outrun.pop(key, None)
-            super().apply_changelog_batch([event])
+            found[key] = _Recovered(key, value, event.message)
+        super().apply_changelog_batch(found.values())
 
 
 class AccumulationTable:
@@ -102,12 +125,16 @@ class AccumulationTable:
             self.table[key] = self.table[key]
         for anima, state in states.items():
             self.table[anima.bytes] = _encode(partition, state)
-        self.table[_clock_key(partition)] = orjson.dumps([tuple(mark) for mark in marks])
+        self.table[_clock_key(partition)] = _pairs(marks)
         return rows
 
 
 def _clock_key(partition: int) -> bytes:
     return CLOCK + b"%d" % partition
+
+
+def _pairs(marks: list[Mark]) -> bytes:
+    return orjson.dumps([tuple(mark) for mark in marks])
 
 
 def _encode(partition: int, state: Accumulation) -> bytes:

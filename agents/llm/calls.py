@@ -236,7 +236,10 @@ class Calls:
         kept = await self._record(tab, reply.raw, None)
         if kept is None or kept == reply.raw:
             return reply
-        return replace(reply, value=tab.call.reply_type.model_validate_json(kept), raw=kept)
+        try:
+            return replace(reply, value=tab.call.reply_type.model_validate_json(kept), raw=kept)
+        except ValidationError:  # of a release with another type
+            return reply
 
     async def _record_rejected(self, tab: _Tab[T], problem: str) -> None:
         """Rejected replies were paid for too: a call that always fails must not be free."""

@@ -19,7 +19,7 @@ from api.packs.query import embedding_text, named_authors, named_times
 from api.packs.ranking import Named, Ranking, Signals, rank
 from api.packs.request import PackRequest, Preset
 from api.packs.standing import Standing, standing
-from api.packs.vector_cache import VectorCache
+from api.packs.vector_cache import Run, VectorCache
 from sinks import retrieval
 from sinks.database import sql
 from sinks.items import Item, Layer
@@ -117,17 +117,28 @@ async def _layers(
         for layer, generation in generations.items()
         if vector is not None and cache.admits(sizes[layer], dimensions)
     }
-    since = [held[layer].end if layer in held else None for layer in generations]
-    values = retrieval.parameters(anima, generations, number, vector, question.words, since)
+    spans = [(held[layer].end, sizes[layer]) if layer in held else None for layer in generations]
+    values = retrieval.parameters(anima, generations, number, vector, question.words, spans)
     rows = await retrieval.fetch(connection, retrieval.statement(dimensions), values)
     layers = [retrieval.unpack(row, question.words) for row in rows]
     for row, found, (layer, generation) in zip(rows, layers, generations.items(), strict=True):
         if vector is not None and layer in held:
-            run = held[layer]
-            run.append(*retrieval.vectors(row, dimensions))
+            run, named = held[layer], {"anima": anima, "layer": layer, "generation": generation, "model": number}
+            await _complete(connection, run, named | {"until": sizes[layer]}, retrieval.vectors(row, dimensions))
             cache.keep((anima, layer, generation, number), run)
             found.compare(run.first, run.products(vector.to_numpy().astype(np.float32)))
     return layers
+
+
+async def _complete(
+    connection: psycopg.AsyncConnection[Any], run: Run, named: dict[str, Any], more: tuple[int, np.ndarray[Any, Any]]
+) -> None:
+    """Make the run as long as the layer. Who asks meanwhile waits, and does not read the same once more."""
+    async with run.lock:
+        run.append(*more)
+        while len(more[1]) == retrieval.SLICE:
+            more = await retrieval.next_vectors(connection, more[1].shape[1], named | {"since": run.end})
+            run.append(*more)
 
 
 async def _overview(connection: psycopg.AsyncConnection[Any], asked: Asked) -> dict[str, Any]:

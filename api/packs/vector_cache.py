@@ -4,8 +4,10 @@ What is computed from a row depends on that row alone, not on how many others th
 question finds the same numbers, to the last bit, whether the cache was warm or cold.
 """
 
+import asyncio
 from collections import OrderedDict
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ FLOAT_BYTES = np.dtype(np.float32).itemsize
 
 
 class Run:
-    """The vectors of one layer, from seq `first` on, without a gap.
+    """The vectors of one layer, from seq `first` on, without a gap. Whoever makes it longer holds the lock.
 
     Few blocks of rows: the last two become one as soon as the later has reached the size of the earlier, so that what
     comes in small pieces is copied a few times, and not every time.
@@ -24,11 +26,14 @@ class Run:
     def __init__(self) -> None:
         self.first = self.end = 0
         self.blocks: list[Floats] = []
+        self.lock = asyncio.Lock()
 
     def append(self, first: int, rows: Floats) -> None:
-        """Rows from seq `first` on, but those that are here. `first` is at most `end`, unless these are the first."""
+        """Rows from seq `first` on, but those that are here. Raises ValueError if they do not follow on these."""
         if not self.blocks:
             self.first = self.end = first
+        if first > self.end:
+            raise ValueError(f"vectors from {first} on do not follow on {self.end}")
         rows = rows[self.end - first :]
         if not len(rows):
             return
@@ -53,22 +58,27 @@ class VectorCache:
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
-        self.runs: OrderedDict[Any, Run] = OrderedDict()
+        self.runs: OrderedDict[Any, tuple[Run, int]] = OrderedDict()
+        self.nbytes = 0  # of all, as they were when last used
+        self.begun: WeakValueDictionary[Any, Run] = WeakValueDictionary()
 
     def admits(self, items: int, dimensions: int) -> bool:
-        """Whether a layer of this size is held here: no layer takes more than half of the room."""
+        """Whether a layer of this size is held here: none takes more than half of the room."""
         return 2 * items * dimensions * FLOAT_BYTES <= self.most_bytes
 
     def run(self, key: Any) -> Run:
-        """What is held, to be extended by what follows its end; empty if nothing is."""
-        return self.runs.get(key) or Run()
+        """What is held of a layer; empty if nothing is. Who asks at the same time gets the same."""
+        run = self.runs[key][0] if key in self.runs else self.begun.get(key) or Run()
+        self.begun[key] = run
+        return run
 
     def keep(self, key: Any, run: Run) -> None:
-        self.runs[key] = run
-        self.runs.move_to_end(key)
-        while len(self.runs) > 1 and self.nbytes > self.most_bytes:
-            self.runs.popitem(last=False)
-
-    @property
-    def nbytes(self) -> int:
-        return sum(run.nbytes for run in self.runs.values())
+        """To be called whenever a run was used."""
+        self.nbytes -= self.runs.pop(key, (run, 0))[1]
+        if not run.blocks:
+            return
+        self.runs[key] = run, run.nbytes
+        self.nbytes += run.nbytes
+        while self.nbytes > self.most_bytes:
+            _, (_, dropped) = self.runs.popitem(last=False)
+            self.nbytes -= dropped

@@ -1,9 +1,10 @@
 -- All that ranking needs to know of some layers of one anima, complete, as packed arrays in the order of seq: one row per layer.
--- Parameters: anima, layers, generations, since, model, vector, buckets; {vectors} is the table of the model's dimensions. Of a layer
--- whose `since` is null the similarities are computed here; of the others the vectors are read, from that seq on.
+-- Parameters: anima, layers, generations, since, until, model, vector, buckets; {vectors} is the table of the model's dimensions. Of a layer
+-- whose `since` is null the similarities are computed here; of the others a slice of the vectors is read, from that seq on and
+-- before `until`.
 SELECT nearest.*, unheld.*, packed.*, found.*, recent.*
-FROM unnest(%(layers)s::smallint[], %(generations)s::smallint[], %(since)s::int[])
-     WITH ORDINALITY AS asked (layer, generation, since, place)
+FROM unnest(%(layers)s::smallint[], %(generations)s::smallint[], %(since)s::int[], %(until)s::int[])
+     WITH ORDINALITY AS asked (layer, generation, since, until, place)
 CROSS JOIN LATERAL (
     -- The operator gives the negative inner product. The question's vector is converted once, not for every row.
     SELECT string_agg(float4send((v <#> (SELECT %(vector)s::{halfvec}))::real), ''::bytea ORDER BY seq) AS dissimilarity,
@@ -12,12 +13,7 @@ CROSS JOIN LATERAL (
     WHERE anima_id = %(anima)s AND layer = asked.layer AND generation = asked.generation AND model = %(model)s
       AND asked.since IS NULL
 ) AS nearest
-CROSS JOIN LATERAL (
-    SELECT string_agg(halfvec_send(v), ''::bytea ORDER BY seq) AS vectors, min(seq) AS vectors_first
-    FROM {vectors}
-    WHERE anima_id = %(anima)s AND layer = asked.layer AND generation = asked.generation AND model = %(model)s
-      AND seq >= asked.since
-) AS unheld
+CROSS JOIN LATERAL ({unheld}) AS unheld
 CROSS JOIN LATERAL (
     SELECT string_agg(columns, ''::bytea ORDER BY chunk) AS columns
     FROM chunks WHERE anima_id = %(anima)s AND layer = asked.layer AND generation = asked.generation

@@ -111,7 +111,7 @@ async def test_a_batch_is_acknowledged_when_its_state_is_delivered() -> None:
     assert table.written == []  # state first would lose the trigger in a crash between the two
     deliveries.triggers.set_result(None)
     await asyncio.wait([task], timeout=0.01)
-    assert table.written == [[Mark(4, 1), Mark(5, 1)]]
+    assert table.written == [[Mark(0, 0), Mark(4, 1), Mark(5, 1)]]
     assert not batch.acknowledged
     deliveries.states.set_result(None)
     await task

@@ -45,6 +45,11 @@ def _changes_alone(arguments: tuple[Any, ...], result: Any) -> bool:
     return bool(entries) and all(isinstance(entry, Change) for entry in entries)
 
 
+def _in_its_turn(arguments: tuple[Any, ...], result: Any) -> bool:
+    """Of looks into the ledger: the one right before the request. An earlier one is made before any attempt."""
+    return result is None and bool(arguments[1].attempts)
+
+
 def _committed(arguments: tuple[Any, ...], result: Any) -> bool:
     """Of a transaction's end: no exception ends it."""
     return arguments[1] is None
@@ -118,6 +123,7 @@ FROZEN = {
 }  # fmt: skip
 FREEZES = (
     *(point for point in POINTS if point.name in FROZEN),
+    Point("synthesize", "turn taken, not asked", "after", "agents.llm.calls:Calls._recorded", _in_its_turn),
     Point("sink", "changes of animas ready, not written", "before", "sinks.sink:Sink.write", _changes_alone),
 )
 

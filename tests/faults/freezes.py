@@ -16,6 +16,9 @@ from tests.live.log import eventually
 
 LIMIT_S = 60.0
 AWAKE_S = 5.0  # for the harm that it still does
+# In sessions. Another synthesize waits for its turn first, for twice a call's time-out, which is a session here.
+LONG = {"synthesize": (2.5, 4.0)}
+ANIMAS = 8  # one per partition or so: what the frozen worker holds is changed again before it wakes
 
 
 def _freeze(point: Point) -> None:
@@ -26,7 +29,7 @@ def _freeze(point: Point) -> None:
             try:
                 async with _changing(scene):
                     await _frozen(point, pid)
-                    await asyncio.sleep(SESSION_S * scene.dice.uniform(1.5, 3))
+                    await asyncio.sleep(SESSION_S * scene.dice.uniform(*LONG.get(point.stage, (1.5, 3))))
                 hit(pid, signal.SIGCONT)
                 with suppress(TimeoutError):
                     await scene.end_of(pid, AWAKE_S)
@@ -58,12 +61,17 @@ async def _changing(scene: Scene) -> AsyncIterator[None]:
             yield
         finally:
             changes.cancel()
+            with suppress(asyncio.CancelledError):
+                await changes
 
 
 async def _change(http: httpx.AsyncClient) -> None:
     animas: list[str] = []
     for number in itertools.count():
-        with suppress(httpx.HTTPError, LookupError):
-            animas = animas or [one["id"] for one in (await http.get("/animas")).json()]
-            await http.patch(f"/animas/{animas[number % len(animas)]}", json={"description": f"change {number}"})
+        with suppress(httpx.HTTPError):
+            if not animas:
+                listed = (await http.get("/animas", params={"limit": ANIMAS})).raise_for_status()
+                animas = [one["id"] for one in listed.json()]
+            anima = animas[number % len(animas)]
+            await http.patch(f"/animas/{anima}", json={"description": f"change {number}"}, timeout=1)
         await asyncio.sleep(0.1)

@@ -66,15 +66,14 @@ MUTATIONS = (
     WHERE p.next_offset = (SELECT m.expected FROM move AS m WHERE (m.topic, m.partition) = (p.topic, p.partition))
 """, "\n", "frozen at sink: changes of animas ready", 2),
     Mutation("the state that reaches furthest", "tables/store.py", """
-            if known is not None and reach(key, event.value) < reach(key, known):
-                self.outrun[key] = event.message.partition
-                continue
-""", "\n", "frozen at score", 4),
-    Mutation("ledger", "agents/llm/calls.py", """
-        recorded = await self._ledger.get(call_id)
-        return _replayed(call, recorded) if recorded else None
+            value = event.value if known is None else furthest(key, known, event.value)
 """, """
-        return None
+            value = event.value
+""", "frozen at score", 4),
+    Mutation("ledger", "agents/llm/calls.py", """
+        recorded = await self._ledger.get(tab.call_id)
+""", """
+        recorded = None
 """, "synthesize: reply in the ledger", 3),
     Mutation("sink: ids that return", "sinks/events.py", """
             if identity in stored:
@@ -88,6 +87,8 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Directory for the table.")] = None,
 ) -> None:
     """Exit code 1 if the absence of a guard went unnoticed."""
+    for one in MUTATIONS:
+        assert (CHECKOUT / one.file).read_text().count(one.old) == 1, f"{one.guard}: {one.file} has changed"
     chosen = [one for one in MUTATIONS if not names or one.guard in names]
     if not chosen:
         sys.exit("There are: " + ", ".join(one.guard for one in MUTATIONS))
@@ -106,9 +107,7 @@ def _noticed(mutation: Mutation) -> str:
         copy = Path(folder) / "checkout"
         _copy(copy)
         file = copy / mutation.file
-        text = file.read_text()
-        assert text.count(mutation.old) == 1, f"{mutation.guard}: {mutation.file} has changed"
-        file.write_text(text.replace(mutation.old, mutation.new))
+        file.write_text(file.read_text().replace(mutation.old, mutation.new))
         command = [sys.executable, "-m", "tests.faults", "--faults", str(mutation.faults), "--only", mutation.only]
         done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     if " ready; " not in done.stderr:

@@ -4,12 +4,15 @@ import os
 import signal
 from pathlib import Path
 
+import httpx
 import psycopg
+import pytest
 
 from sinks.database import dsn
 from stack.embedded import Stack
 from stack.leftovers import leftovers
 from stack.processes import STAGES
+from stack.supervision import Running
 from stack.waiting import until
 from tests.stack.conftest import LIMIT_S, Foreground, elephantasm, process, settings_in
 
@@ -48,6 +51,30 @@ def test_a_killed_server_comes_back_with_its_rows(foreground: Foreground) -> Non
     os.kill(postmaster, signal.SIGKILL)
     assert until(lambda: _kept(foreground.stack) == 42, LIMIT_S)
     assert until(lambda: foreground.stack.status().ready, LIMIT_S), foreground.stack.status()
+
+
+@pytest.mark.parametrize("last", [("postgres", "kafka"), ("kafka", "api", "postgres")])
+def test_the_order_of_starting_does_not_matter(foreground: Foreground, last: tuple[str, ...]) -> None:
+    """Everything that needs these has been up before them, and found them away."""
+    stack = foreground.stack
+    running = {each.name: each for each in stack.supervisor.processes()}
+    for each in running.values():
+        stack.supervisor.stop_process(each)
+    assert until(lambda: not any(each.pid for each in stack.supervisor.processes()), LIMIT_S)
+    early = [each for name, each in running.items() if name not in last]
+    for each in early:
+        stack.supervisor.start_process(each)
+    assert until(lambda: all(one.starts > running[one.name].starts for one in _of(stack, early)), LIMIT_S)
+    for name in last:
+        stack.supervisor.start_process(running[name])
+    assert until(lambda: stack.status().ready, LIMIT_S), stack.status()
+    with httpx.Client(base_url=f"http://127.0.0.1:{stack.settings.api_port}/api", timeout=LIMIT_S) as http:
+        anima = http.post("/animas", json={"name": f"after {last[0]}"}).raise_for_status().json()["id"]
+        said = {"anima_id": anima, "event_type": "message.in", "content": "The order did not matter."}
+        after = http.post("/events", json=said).raise_for_status().json()["position"]
+        asked = {"anima_id": anima, "query": "order", "after": after, "settled": True}
+        pack = http.post("/packs/compile", json=asked).raise_for_status().json()
+    assert "The order did not matter." in pack["content"]
 
 
 def test_a_taken_port_is_named_with_its_setting(foreground: Foreground, tmp_path: Path) -> None:
@@ -91,6 +118,12 @@ def test_down_stops_everything_and_says_whether_there_was_anything(foreground: F
     assert list(leftovers(foreground.stack.directory)) == []
     assert elephantasm(foreground.stack.settings, "down").stdout == "not running\n"
     assert elephantasm(foreground.stack.settings, "status").returncode == 1
+
+
+def _of(stack: Stack, some: list[Running]) -> list[Running]:
+    """The same processes as they are now."""
+    names = {each.name for each in some}
+    return [each for each in stack.supervisor.processes() if each.name in names]
 
 
 def _kept(stack: Stack) -> int | None:
