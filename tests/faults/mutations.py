@@ -109,15 +109,26 @@ def _noticed(mutation: Mutation) -> str:
         file = copy / mutation.file
         file.write_text(file.read_text().replace(mutation.old, mutation.new))
         command = [sys.executable, "-m", "tests.faults", "--faults", str(mutation.faults), "--only", mutation.only]
-        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    if " ready; " not in done.stderr:
-        sys.exit(f"{mutation.guard}: the stack of the copy did not start\n{done.stderr[-2000:]}")
-    found = [line.strip() for line in done.stdout.splitlines() if line.startswith("  ") and ": " in line]
-    found += [line.partition("  ")[2] for line in done.stderr.splitlines() if "NOT SURVIVED" in line]
-    print(f"{mutation.guard}: exit code {done.returncode}", *found[:3], sep="\n  ", file=sys.stderr, flush=True)
-    if done.returncode == 0:
+        code, output, errors = _ended(command, copy)
+    if " ready; " not in errors:
+        sys.exit(f"{mutation.guard}: the stack of the copy did not start\n{errors[-2000:]}")
+    found = [line.strip() for line in output.splitlines() if line.startswith("  ") and ": " in line]
+    found += [line.partition("  ")[2] for line in errors.splitlines() if "NOT SURVIVED" in line]
+    print(f"{mutation.guard}: exit code {code}", *found[:3], sep="\n  ", file=sys.stderr, flush=True)
+    if code == 0:
         return ""
-    return found[0] if found else done.stderr.strip().splitlines()[-1]
+    return found[0] if found else errors.strip().splitlines()[-1]
+
+
+def _ended(command: Sequence[str], folder: Path) -> tuple[int, str, str]:
+    """Exit code and output. A run that has not ended within the limit is told to stop what it has started."""
+    running = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        output, errors = running.communicate(timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        running.terminate()
+        output, errors = running.communicate()
+    return running.returncode, output, errors
 
 
 def _copy(to: Path) -> None:
