@@ -135,7 +135,7 @@ async def _complete(
 ) -> None:
     """Make the run as long as the layer. Who asks meanwhile waits, and does not read the same once more."""
     async with run.lock:
-        run.append(*more)
+        run.append(*more, until=named["until"])
         while len(more[1]) == retrieval.SLICE:
             more = await retrieval.next_vectors(connection, more[1].shape[1], named | {"since": run.end})
             run.append(*more)

@@ -17,40 +17,42 @@ FLOAT_BYTES = np.dtype(np.float32).itemsize
 
 
 class Run:
-    """The vectors of one layer, from seq `first` on, without a gap. Whoever makes it longer holds the lock.
-
-    Few blocks of rows: the last two become one as soon as the later has reached the size of the earlier, so that what
-    comes in small pieces is copied a few times, and not every time.
-    """
+    """The vectors of one layer, from seq `first` on, without a gap. Whoever makes it longer holds the lock."""
 
     def __init__(self) -> None:
         self.first = self.end = 0
-        self.blocks: list[Floats] = []
+        self.room: Floats = np.empty((0, 0), np.float32)
         self.lock = asyncio.Lock()
 
-    def append(self, first: int, rows: Floats) -> None:
-        """Rows from seq `first` on, but those that are here. Raises ValueError if they do not follow on these."""
-        if not self.blocks:
+    def append(self, first: int, rows: Floats, until: int = 0) -> None:
+        """Rows from seq `first` on, but those that are here; room is made for all before `until`, if more are to come.
+
+        Raises ValueError if they do not follow on what is here.
+        """
+        if self.first == self.end:
             self.first = self.end = first
         if first > self.end:
             raise ValueError(f"vectors from {first} on do not follow on {self.end}")
         rows = rows[self.end - first :]
         if not len(rows):
             return
+        held, needed = len(self.rows), len(self.rows) + len(rows)
+        if needed > len(self.room):
+            room = np.empty((max(needed, until - self.first, held + held // 8), rows.shape[1]), np.float32)
+            if held:
+                room[:held] = self.rows
+            self.room = room
+        self.room[held:needed] = rows
         self.end += len(rows)
-        while self.blocks and len(self.blocks[-1]) <= len(rows):
-            rows = np.concatenate((self.blocks.pop(), rows))
-        self.blocks.append(rows)
+
+    @property
+    def rows(self) -> Floats:
+        return self.room[: self.end - self.first]
 
     def products(self, vector: Floats) -> Floats:
         """The inner product of each row with the vector."""
         # Not `@`: BLAS works on several rows at a time, and what it makes of the last ones depends on their number.
-        found = [np.einsum("ij,j->i", rows, vector) for rows in self.blocks]
-        return np.concatenate(found) if found else np.zeros(0, np.float32)
-
-    @property
-    def nbytes(self) -> int:
-        return sum(rows.nbytes for rows in self.blocks)
+        return np.einsum("ij,j->i", self.rows, vector) if len(self.rows) else np.zeros(0, np.float32)
 
 
 class VectorCache:
@@ -75,10 +77,10 @@ class VectorCache:
     def keep(self, key: Any, run: Run) -> None:
         """To be called whenever a run was used."""
         self.nbytes -= self.runs.pop(key, (run, 0))[1]
-        if not run.blocks:
+        if run.first == run.end:
             return
-        self.runs[key] = run, run.nbytes
-        self.nbytes += run.nbytes
+        self.runs[key] = run, run.room.nbytes
+        self.nbytes += run.room.nbytes
         while self.nbytes > self.most_bytes:
             _, (_, dropped) = self.runs.popitem(last=False)
             self.nbytes -= dropped

@@ -1,6 +1,7 @@
 """Held vectors give the numbers that they give alone, whenever and in whatever pieces they came."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,12 +28,25 @@ def test_pieces_and_repeats_do_not_matter(first: int, pieces: list[tuple[int, in
         run.append(start, VECTORS[start : start + size])
     assert (run.first, run.end) == (first, first + len(run.products(QUESTION)))
     assert run.products(QUESTION).tobytes() == ALONE[first : run.end].tobytes()
-    assert len(run.blocks) <= 9
 
 
 def test_nothing_has_no_products() -> None:
     assert len(Run().products(QUESTION)) == 0
-    assert run_of(0, 7).nbytes == 0
+    assert len(run_of(0, 7).rows) == 0
+
+
+def test_room_for_all_is_made_at_once() -> None:
+    run = Run()
+    run.append(5, VECTORS[5:10], until=100)
+    room = run.room
+    run.append(10, VECTORS[10:100], until=100)
+    assert run.room is room
+    assert run.products(QUESTION).tobytes() == ALONE[5:100].tobytes()
+
+
+def test_a_gap_is_an_error() -> None:
+    with pytest.raises(ValueError, match="do not follow"):
+        run_of(3).append(4, VECTORS[4:5])
 
 
 def test_what_was_not_asked_about_lately_makes_room() -> None:

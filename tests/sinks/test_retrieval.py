@@ -50,7 +50,7 @@ async def test_slices_make_the_whole(rows: Pool, size: int, monkeypatch: pytest.
             run.append(*more)
             more = await retrieval.next_vectors(connection, DIMENSIONS, named | {"since": run.end})
     assert (row["dissimilarity"], run.first, run.end) == (None, FIRST, until)
-    assert np.concatenate(run.blocks).tobytes() == VECTORS[:-1].astype(np.float32).tobytes()
+    assert run.rows.tobytes() == VECTORS[:-1].astype(np.float32).tobytes()
 
 
 async def test_without_a_span_postgres_compares(rows: Pool) -> None:
