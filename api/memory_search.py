@@ -14,6 +14,7 @@ from api.packs.ranking import Signals, Threads, Words
 from sinks import retrieval
 from sinks.database import sql
 from sinks.items import Layer
+from sinks.vectors import table
 
 MOST_FOUND = 10_000  # seqs that one search may hand to Postgres
 
@@ -60,5 +61,5 @@ async def by_meaning(ctx: Context, anima: UUID, question: str, limit: int) -> li
 @cache
 def _nearest(dimensions: int) -> composed.Composed:
     return composed.SQL(sql("memories_nearest")).format(
-        vectors=composed.Identifier(f"vectors_{dimensions}"), halfvec=composed.SQL("halfvec({})").format(dimensions)
+        vectors=composed.Identifier(table(dimensions)), halfvec=composed.SQL("halfvec({})").format(dimensions)
     )

@@ -55,7 +55,7 @@ class Arrivals:
         if isinstance(record, Configure):
             self.entries.append(Change(name, raw.partition, raw.timestamp, record))
             return
-        again = redriven(raw) if raw.headers else None
+        again = redriven(raw)
         place = again.first if again else raw
         identity = event_hex(packed, place.partition, place.offset, record.dedupe_key)
         if again or record.dedupe_key is not None:

@@ -14,6 +14,7 @@ from agents.index import BUCKETS, CHUNK, COLUMNS, document
 from sinks.database import sql
 from sinks.items import Item
 from sinks.postings import Entries, Int32, Posting, counted
+from sinks.vectors import table
 
 SLICE = 2_048  # vectors read at a time
 # Every half-precision number, by its bits: numpy converts them one by one.
@@ -43,14 +44,14 @@ class Layer:
 
 
 def statement(dimensions: int) -> composed.Composed:
-    table = composed.Identifier(f"vectors_{dimensions}")
     halfvec = composed.SQL("halfvec({})").format(dimensions)
-    return composed.SQL(sql("retrieve")).format(vectors=table, halfvec=halfvec, unheld=_slice(dimensions))
+    name = composed.Identifier(table(dimensions))
+    return composed.SQL(sql("retrieve")).format(vectors=name, halfvec=halfvec, unheld=_slice(dimensions))
 
 
 def _slice(dimensions: int) -> composed.Composed:
-    table = composed.Identifier(f"vectors_{dimensions}")
-    return composed.SQL(sql("vectors_slice")).format(vectors=table, slice=composed.Literal(SLICE))
+    name = composed.Identifier(table(dimensions))
+    return composed.SQL(sql("vectors_slice")).format(vectors=name, slice=composed.Literal(SLICE))
 
 
 async def next_vectors(

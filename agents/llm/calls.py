@@ -5,7 +5,6 @@ reply is in the ledger before anyone sees it, so a crash after that point costs 
 """
 
 import asyncio
-import math
 import re
 import time
 from collections.abc import Callable
@@ -214,7 +213,7 @@ class Calls:
         """
         try:
             async with asyncio.timeout(self._limits.timeout_s) as limit:
-                leave_by(limit.when() or math.inf)
+                leave_by(limit.when())
                 recorded = await self._recorded(tab)
                 if recorded is not None:
                     return recorded

@@ -12,8 +12,8 @@ from typing import Any
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
-def leave_by(deadline: float) -> None:
-    """For the requests of this task from now on; `deadline` by the loop's clock."""
+def leave_by(deadline: float | None) -> None:
+    """For the requests of this task from now on; `deadline` by the loop's clock, None for none."""
     _deadline.set(deadline)
 
 

@@ -112,21 +112,22 @@ async def _layers(
     asked, vector = question.asked, question.vector
     anima, number = asked.request.anima_id, asked.model_number
     generations: dict[int, int] = {Layer.event: 0, Layer.memory: asked.generation}
+    keys = {layer: (anima, layer, generation, number) for layer, generation in generations.items()}
     held = {
-        layer: cache.run((anima, layer, generation, number))
-        for layer, generation in generations.items()
-        if vector is not None and cache.admits(sizes[layer], dimensions)
+        layer: cache.run(keys[layer]) for layer in keys if vector is not None and cache.admits(sizes[layer], dimensions)
     }
     spans = [(held[layer].end, sizes[layer]) if layer in held else None for layer in generations]
     values = retrieval.parameters(anima, generations, number, vector, question.words, spans)
     rows = await retrieval.fetch(connection, retrieval.statement(dimensions), values)
     layers = [retrieval.unpack(row, question.words) for row in rows]
-    for row, found, (layer, generation) in zip(rows, layers, generations.items(), strict=True):
-        if vector is not None and layer in held:
-            run, named = held[layer], {"anima": anima, "layer": layer, "generation": generation, "model": number}
-            await _complete(connection, run, named | {"until": sizes[layer]}, retrieval.vectors(row, dimensions))
-            cache.keep((anima, layer, generation, number), run)
-            found.compare(run.first, run.products(vector.to_numpy().astype(np.float32)))
+    if vector is not None:
+        numbers = vector.to_numpy().astype(np.float32)
+        for row, found, layer in zip(rows, layers, generations, strict=True):
+            if (run := held.get(layer)) is not None:
+                named = {"anima": anima, "layer": layer, "generation": generations[layer], "model": number}
+                await _complete(connection, run, named | {"until": sizes[layer]}, retrieval.vectors(row, dimensions))
+                cache.keep(keys[layer], run)
+                found.compare(run.first, run.products(numbers))
     return layers
 
 

@@ -21,10 +21,9 @@ from benchmarks.report import show, write
 from streams.lag import lags
 from tests.faults.console import say
 from tests.faults.probe import recovered, settled
-from tests.faults.scene import Scene, scene
+from tests.faults.scene import Scene, scene, without
 from tests.faults.stream import Stream
 from tests.faults.watch import STAGES, Watch
-from tests.live.log import eventually
 
 STEADY_S = 60.0
 SLOW_S = 30.0  # of a call
@@ -32,19 +31,8 @@ BOUND = 400  # MB that a process of a stage or of the API may take, whatever sta
 MB = 1_000_000
 
 
-@asynccontextmanager
-async def no_sink(here: Scene) -> AsyncIterator[None]:
-    stopped = here.processes("sink")
-    for process in stopped:
-        here.stack.supervisor.stop_process(process)
-    await eventually(lambda: _none(here), 30, "no sink runs")
-    yield
-    for process in stopped:
-        here.stack.supervisor.start_process(process)
-
-
-async def _none(here: Scene) -> bool:
-    return not here.processes("sink")
+def no_sink(here: Scene) -> AbstractAsyncContextManager[None]:
+    return without(here.stack, "sink")
 
 
 @asynccontextmanager

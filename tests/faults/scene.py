@@ -45,11 +45,7 @@ class Scene:
 
     def processes(self, *names: str) -> list[Running]:
         """The running processes of these programs: stages, `api`, `kafka`, `postgres`."""
-        try:
-            found = self.stack.supervisor.processes()
-        except NotRunningError:
-            return []
-        return [one for one in found if one.pid and one.name.partition("-")[0] in names]
+        return running(self.stack, *names)
 
     def one_of(self, *names: str) -> Running:
         return self.dice.choice(self.processes(*names))
@@ -103,6 +99,33 @@ class Scene:
 
     async def _ended(self, process: Running) -> bool:
         return not any(one.name == process.name and one.pid for one in self.stack.supervisor.processes())
+
+
+def running(stack: Stack, *names: str) -> list[Running]:
+    """The running processes of these programs; none if the stack does not run."""
+    try:
+        found = stack.supervisor.processes()
+    except NotRunningError:
+        return []
+    return [one for one in found if one.pid and one.name.partition("-")[0] in names]
+
+
+@asynccontextmanager
+async def without(stack: Stack, name: str) -> AsyncIterator[None]:
+    """All processes of a program are stopped while the block lasts."""
+    stopped = running(stack, name)
+    for process in stopped:
+        stack.supervisor.stop_process(process)
+
+    async def gone() -> bool:
+        return not running(stack, name)
+
+    await eventually(gone, 30, f"no {name} runs")
+    try:
+        yield
+    finally:
+        for process in stopped:
+            stack.supervisor.start_process(process)
 
 
 def hit(pid: int | None, how: signal.Signals) -> None:

@@ -3,8 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,8 @@ from stack.settings import Settings
 from streams.kafka import connection, topics_of
 from tests.faults.probe import settled
 from tests.faults.provider import Provider
-from tests.faults.scene import settings_for
+from tests.faults.scene import settings_for, without
 from tests.faults.violation import Violation
-from tests.live.log import eventually
 
 # Where rows stand in the topic of memories depends on who was quicker, and a letter says when it was written. All else
 # is a function of the log.
@@ -42,29 +40,13 @@ async def differences(disturbed: Settings, provider: Provider, log: Sequence[Any
     await asyncio.to_thread(stack.start)
     try:
         await _copy_ledger(disturbed, stack.settings)
-        async with _without_ticks(stack):
+        async with without(stack, "score"):  # it would add a tick where the copy pauses and a window has long been due
             await _copy_log(log, stack.settings)
         await settled(stack.settings, LIMIT_S)
         found = [one async for one in _rows(disturbed, stack.settings)]
         return found + [one async for one in _packs(disturbed, stack.settings)]
     finally:
         await asyncio.to_thread(stack.stop)
-
-
-@asynccontextmanager
-async def _without_ticks(stack: Stack) -> AsyncIterator[None]:
-    """`score` is away meanwhile: it would add a tick wherever the copy pauses and a window has long been due."""
-    scores = [one for one in stack.supervisor.processes() if one.name.partition("-")[0] == "score"]
-    for one in scores:
-        stack.supervisor.stop_process(one)
-
-    async def gone() -> bool:
-        return not any(one.pid for one in stack.supervisor.processes() if one.name in {score.name for score in scores})
-
-    await eventually(gone, 30, "no score runs")
-    yield
-    for one in scores:
-        stack.supervisor.start_process(one)
 
 
 async def _copy_ledger(source: Settings, target: Settings) -> None:
