@@ -21,7 +21,7 @@ from streams.kafka import producer, topics_of
 
 STAGE = "sink"
 UNKNOWN_ANIMA = "the key names no anima that is known, and ELEPHANTASM_STRICT_ANIMAS is set: create the anima first"
-SLICE = 100  # records prepared at a time: under a millisecond, so that Postgres does not wait for the loop
+SLICE = 25  # records prepared at a time: a fraction of a millisecond, so that Postgres does not wait for the loop
 
 
 class Sink:
@@ -87,6 +87,8 @@ class Sink:
             arrivals, refused = events.without_strangers(arrivals, animas)
         stored = await events.repeated(connection, arrivals)
         await events.write(connection, animas, events.apply(arrivals, animas, stored))
+        if not refused:
+            return []
         return [
             DeadLetter.of(raw, STAGE, UNKNOWN_ANIMA)
             for tp, records in prepared.batches.items()
