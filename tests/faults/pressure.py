@@ -2,9 +2,7 @@
 
 import asyncio
 import random
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -12,14 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from benchmarks.figure import Figure
-from benchmarks.isolation import isolate
-from benchmarks.machine import machine
-from benchmarks.report import show, write
 from streams.lag import lags
 from tests.faults.console import say
+from tests.faults.measured import measure
 from tests.faults.probe import recovered, settled
 from tests.faults.scene import Scene, scene, without
 from tests.faults.stream import Stream
@@ -57,16 +52,7 @@ def main(
     """On a stack of its own, in a temporary directory (TMPDIR says where)."""
     if what not in HELD:
         sys.exit(f"There is no {what!r}. There are: {', '.join(HELD)}.")
-    isolate()
-    folder = Path(tempfile.mkdtemp(prefix="elephantasm-pressure-"))
-    try:
-        figures = asyncio.run(pressed(folder, what, minutes * 60, rate))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    show(Console(width=None if sys.stdout.isatty() else 140), figures, quick=minutes < 10)
-    if out is not None:
-        say(str(write(out, f"pressure-{what}", figures, machine(out), quick=minutes < 10)))
-    sys.exit(any(figure.met is False for figure in figures))
+    measure(f"pressure-{what}", lambda folder: pressed(folder, what, minutes * 60, rate), out, quick=minutes < 10)
 
 
 async def pressed(folder: Path, what: str, seconds: float, rate: float) -> Sequence[Figure]:
