@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -33,6 +34,7 @@ BATCHES = 16  # batches of the log in work at once
 # RECORDS is more than the bytes allow: a poll that ends in the middle of a partition's fetch makes two batches of it.
 RECORDS, FETCH_BYTES = 60_000, 4_194_304
 BATCH_BYTES = 262_144  # of one Kafka batch of triggers or states
+TOLD_S = 10.0  # by then a worker that was frozen knows what it has lost; less than the changelog's compaction lag
 
 
 def rule_of(settings: Settings) -> Rule:
@@ -81,12 +83,14 @@ class Score:
         self.reached: dict[int, Mark] = {}
         self.ticked: dict[int, int] = {}
         self.assignment = 0
+        self.stopping = False
         self.last: dict[int, asyncio.Task[None]] = {}  # by partition: its batches are absorbed one after the other
         self.room = asyncio.Semaphore(BATCHES)
         self.table.table.on_recover(self.recovered)
         app.on_partitions_revoked.connect(self.revoked)
         app.on_before_shutdown.connect(self.stop)
         app.timer(0.1, name="ticks")(self.tick)
+        app.timer(1.0, name="restate")(self.restate)
 
     async def recovered(self) -> None:
         """Timers and clocks live in memory; after a move they are read from the table again."""
@@ -102,6 +106,10 @@ class Score:
         self.assignment += 1
 
     async def stop(self, *_: Any, **__: Any) -> None:
+        """Batches in work are finished, those behind them are not begun; then Faust commits."""
+        self.stopping = True
+        if self.last:
+            await asyncio.wait(self.last.values())
         if self.producer is not None:
             await self.producer.stop()
 
@@ -111,20 +119,26 @@ class Score:
         async for batch in stream.noack().events():
             assignment = self.assignment  # as the batch came: partitions may move while it waits for room
             await self.room.acquire()
-            partition = batch.message.tp.partition
-            task = asyncio.ensure_future(self._after(self.last.get(partition), batch, assignment))
-            self.last[partition] = task
+            task = self._next(batch.message.tp.partition, partial(self.absorb, batch, assignment))
             task.add_done_callback(lambda _: self.room.release())
 
-    async def _after(self, previous: "asyncio.Task[None] | None", batch: Any, assignment: int) -> None:
+    def _next(self, partition: int, step: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
         """While one partition's triggers are on their way, the others' batches are folded."""
+        task = self.last[partition] = asyncio.ensure_future(self._after(self.last.get(partition), partition, step))
+        return task
+
+    async def _after(
+        self, previous: "asyncio.Task[None] | None", partition: int, step: Callable[[], Awaitable[None]]
+    ) -> None:
         if previous is not None:
             await asyncio.wait([previous])
+        if self.stopping:
+            return
         try:
-            await self.absorb(batch, assignment)
+            await step()
         except Exception:
             # Faust would restart the agent, whose next acknowledgement would cover this batch too: end the process.
-            log.exception("batch not absorbed, stopping un-acknowledged", partition=batch.message.tp.partition)
+            log.exception("batch not absorbed, stopping un-acknowledged", partition=partition)
             os._exit(70)
 
     async def absorb(self, batch: Any, assignment: int) -> None:
@@ -145,19 +159,36 @@ class Score:
             counter(),
         )
         triggers = [_row(anima, tp.partition, fired) for anima, fired in folded.fired]
-        await asyncio.gather(*await self._send(self.topics.triggers.name, tp.partition, triggers))
+        await self._deliver(self.topics.triggers.name, tp.partition, triggers)
         if assignment != self.assignment:
             return
         self.reached[tp.partition] = reached = Mark(batch.message.offset + 1, folded.clock)
         marks = kept([*known, reached], self.app.consumer.committed(tp))
-        states = self.table.write(tp.partition, folded.states, marks)
-        await asyncio.gather(*await self._send(self.topics.accumulation.name, tp.partition, states))
+        await self._deliver_states(tp.partition, self.table.write(tp.partition, folded.states, marks))
         if assignment == self.assignment:
             batch.ack()
 
-    async def _send(self, topic: str, partition: int, rows: list[Row]) -> "list[asyncio.Future[object]]":
+    async def _deliver(self, topic: str, partition: int, rows: list[Row]) -> list[range]:
+        """Their offsets."""
         assert self.producer is not None
-        return await send_rows(self.producer, topic, partition, rows)
+        return await asyncio.gather(*await send_rows(self.producer, topic, partition, rows))
+
+    async def _deliver_states(self, partition: int, rows: list[Row]) -> None:
+        self.table.delivered(partition, await self._deliver(self.topics.accumulation.name, partition, rows))
+
+    async def restate(self) -> None:
+        """Who finds records of another worker among its own on the changelog writes all states again: the last record
+        of a key has to be right before compaction leaves only that. Not at once: it may be this worker that has lost
+        the partition and is about to be told.
+        """
+        for partition in self.table.doubted(time.monotonic() - TOLD_S):
+            if TP(self.topics.events.name, partition) in self.app.consumer.assignment():
+                log.warning("another worker wrote to the changelog, writing all states again", partition=partition)
+                self._next(partition, partial(self._restate, partition, self.assignment))
+
+    async def _restate(self, partition: int, assignment: int) -> None:
+        if assignment == self.assignment:
+            await self._deliver_states(partition, self.table.everything(partition))
 
     async def tick(self) -> None:
         """One tick if by now a window is due and no record has shown it; none while there is log left to read."""

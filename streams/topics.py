@@ -8,7 +8,14 @@ from streams.records import Configure, Event, Memory, Recall, Record, SynthesisT
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 LETTER_BYTES = 8_000_000
-COMPACT = {"cleanup.policy": "compact", "segment.bytes": "67108864", "min.cleanable.dirty.ratio": "0.3"}
+# A restarting worker reads all that is not compacted yet: only closed segments are, and here they are soon full.
+COMPACT = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(4 * 1024 * 1024),
+    "min.cleanable.dirty.ratio": "0.3",
+    # Long enough for whoever owns the partition to notice, and mend, what another worker wrote last.
+    "min.compaction.lag.ms": str(MINUTE_MS),
+}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The Faust table `accumulation`: per-anima state and per-partition clock, on a changelog whose delivery is awaited."""
 
+import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -65,30 +67,45 @@ class _Changelogged(faust.Table):  # type: ignore[misc]  # Faust has no types
     """Collects the changelog's rows instead of sending each: who writes states sends them together, and awaits them.
 
     A worker that froze before it sent its states sends them when it wakes, behind those of whoever took its place; the
-    broker cannot tell. So recovery takes what reaches furthest, and not the last; `outrun` are the keys, with their
-    partitions, for which that was not the same.
+    broker cannot tell. So recovery takes what reaches furthest, and not the last. Compaction keeps the last: `doubted`
+    are the partitions on whose changelog somebody else has written, and when that was noticed, in monotonic seconds.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.rows: list[Row] = []
-        self.outrun: dict[bytes, int] = {}
+        self.ends: dict[int, int] = {}  # by partition: what follows on the last record read or written
+        self.doubted: dict[int, float] = {}
 
     def on_key_set(self, key: bytes, value: bytes) -> None:
         self.rows.append(Row(key, value))
 
+    def folded(self, records: Iterable[Any]) -> Iterable[Any]:
+        """One record for each key, in the order of the last ones, with what holds for all of the key's records."""
+        found: dict[bytes, Any] = {}
+        for record in records:
+            known = found.pop(record.key, None)
+            value = record.value if known is None else self._furthest(record, known.value)
+            found[record.key] = record if value == record.value else replace(record, value=value)
+            self.ends[record.partition] = record.offset + 1
+        return found.values()
+
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         found: dict[bytes, _Recovered] = {}
         for event in batch:
-            key = event.key
+            key, message = event.key, event.message
             known = found[key].value if key in found else self.data.get(key)
-            value = event.value if known is None else furthest(key, known, event.value)
-            if value == event.value:
-                self.outrun.pop(key, None)
-            else:
-                self.outrun[key] = event.message.partition
-            found[key] = _Recovered(key, value, event.message)
+            found[key] = _Recovered(key, event.value if known is None else self._furthest(message, known), message)
         super().apply_changelog_batch(found.values())
+
+    def _furthest(self, record: Any, known: bytes) -> bytes:
+        value = furthest(record.key, known, record.value)
+        if value != record.value:
+            self.doubt(record.partition)
+        return value
+
+    def doubt(self, partition: int) -> None:
+        self.doubted.setdefault(partition, time.monotonic())
 
 
 class AccumulationTable:
@@ -115,18 +132,36 @@ class AccumulationTable:
                     yield partition, UUID(bytes=bytes(key)), state
 
     def write(self, partition: int, states: dict[UUID, Accumulation], marks: list[Mark]) -> list[Row]:
-        """Each touched state once, and what recovery found outrun, which must not be left to compaction; returns the
-        changelog's rows, to be delivered before the batch is acknowledged.
-        """
+        """Each touched state once; returns the changelog's rows, to be delivered before the batch is acknowledged."""
         rows: list[Row] = []
         self.table.rows = rows
-        for key in [key for key, home in self.table.outrun.items() if home == partition]:
-            del self.table.outrun[key]
-            self.table[key] = self.table[key]
         for anima, state in states.items():
             self.table[anima.bytes] = _encode(partition, state)
         self.table[_clock_key(partition)] = _pairs(marks)
         return rows
+
+    def delivered(self, partition: int, spans: Iterable[range]) -> None:
+        """Where the rows came to stand: with a gap before them, another worker has written in between."""
+        for span in spans:
+            if self.table.ends.setdefault(partition, span.start) != span.start:
+                self.table.doubt(partition)
+            self.table.ends[partition] = span.stop
+
+    def doubted(self, since: float) -> list[int]:
+        """Partitions that have been doubted since then or longer, in monotonic seconds; from now on they are not."""
+        found = [partition for partition, at in self.table.doubted.items() if at <= since]
+        for partition in found:
+            del self.table.doubted[partition]
+        return found
+
+    def everything(self, partition: int) -> list[Row]:
+        """The changelog's rows of all that is known of a partition."""
+        marks = _clock_key(partition)
+        return [
+            Row(key, value)
+            for key, value in self.table.items()
+            if (key == marks if key.startswith(CLOCK) else _decode(value)[0] == partition)
+        ]
 
 
 def _clock_key(partition: int) -> bytes:

@@ -72,6 +72,9 @@ class Table:
         self.written.append(marks)
         return []
 
+    def delivered(self, _: int, __: list[range]) -> None:
+        pass
+
 
 def shell(broker: Broker, table: Table) -> Any:
     """The stage without Faust and Kafka."""
@@ -80,21 +83,22 @@ def shell(broker: Broker, table: Table) -> Any:
     made.settings, made.topics, made.table = SETTINGS, topics_of(SETTINGS), table
     made.rule, made.decode = Rule(), partial(decode, partitions=8)
     made.timers, made.reached, made.ticked = {0: Timers()}, {}, {}
-    made.assignment = 0
+    made.assignment, made.stopping = 0, False
     return made
 
 
 class Deliveries:
-    """Stands for `_send`: the test completes what was sent, topic by topic."""
+    """Stands for `_deliver`: the test completes what was sent, topic by topic."""
 
     def __init__(self, stage: Any) -> None:
         self.triggers = asyncio.get_running_loop().create_future()
         self.states = asyncio.get_running_loop().create_future()
         self.topics = stage.topics
-        stage._send = self.send
+        stage._deliver = self.deliver
 
-    async def send(self, topic: str, *_: Any) -> list[Any]:
-        return [self.triggers if topic == self.topics.triggers.name else self.states]
+    async def deliver(self, topic: str, *_: Any) -> list[range]:
+        await (self.triggers if topic == self.topics.triggers.name else self.states)
+        return []
 
 
 async def absorbing(stage: Any, batch: Batch) -> Any:

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import orjson
 from aiokafka import AIOKafkaProducer
 
 from agents.score import rule_of, trigger
 from agents.tokens import count_tokens
 from stack.settings import Settings
 from streams.decode import decode
-from streams.kafka import connection, topics_of
+from streams.kafka import connection, partition_of, producer, topics_of
 from streams.positions import anima_of
 from streams.records import Configure, Event, SynthesisTrigger, Weights
 from tables.accumulation import Accumulation
@@ -83,6 +84,7 @@ async def test_killed_workers_cut_the_windows_of_the_rule(make_world: Callable[.
     world: World = await make_world(event_weight=0.07, time_weight=5.0, threshold=1.0, window_tokens=2_000)
     dice = random.Random(7)
     workers = Workers.of(world, "score")
+    await send(world.settings, [Sent(b"magpie", said("word " * 300))] * 7)  # the seventh exceeds a window's tokens
     killing = asyncio.ensure_future(workers.killed(3))
     while not killing.done():
         await send(world.settings, chatter(dice, 150))
@@ -152,3 +154,31 @@ async def test_a_transaction_s_end_does_not_hide_the_end_of_the_log(world: World
             await kafka.send(topic, said(), b"wren", 1)
     await eventually(lambda: agrees_with(world, 1), 40, "the window fires")
     assert await ticks(world.settings) == 1
+
+
+async def last_states(settings: Settings) -> dict[bytes, bytes]:
+    """What compaction would leave of the changelog."""
+    return {record.key: record.value for record in await read(settings, topics_of(settings).accumulation.name)}
+
+
+async def test_what_a_worker_wrote_that_had_lost_the_partition_does_not_stay_the_last(world: World) -> None:
+    settings, wren = world.settings, KEYS[0]
+    home, key = partition_of(wren, settings.partitions), anima_of(wren).bytes
+    neighbour = next(name for name in KEYS[1:] if partition_of(name, settings.partitions) == home)
+    world.stage("score")
+
+    async def holds(name: bytes, events: int) -> bool:
+        state = (await last_states(settings)).get(anima_of(name).bytes)
+        return state is not None and orjson.loads(state)[2][2] == events
+
+    await send(settings, [Sent(wren, said())])
+    await eventually(lambda: holds(wren, 1), 40, "the first state")
+    old = (await last_states(settings))[key]
+    await send(settings, [Sent(wren, said())])
+    await eventually(lambda: holds(wren, 2), 20, "the second state")
+    async with producer(settings) as kafka:
+        await kafka.send_and_wait(topics_of(settings).accumulation.name, old, key, home)
+    await send(settings, [Sent(neighbour, said())])
+    await eventually(lambda: holds(neighbour, 1), 20, "the owner has gone on")
+    assert (await last_states(settings))[key] == old
+    await eventually(lambda: holds(wren, 2), 40, "the owner has written its state again")

@@ -1,5 +1,6 @@
 """What recovery makes of a changelog on which a worker that has lost its partitions has written too."""
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,17 @@ from tables.store import AccumulationTable, Mark, clock_at, merged
 
 WREN, CROW = UUID(int=1), UUID(int=2)
 HOME = 3
+BEFORE, FOREVER = 0.0, float("inf")  # of monotonic time
+
+
+@dataclass
+class Record:
+    """What is used of aiokafka's ConsumerRecord."""
+
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +43,16 @@ def written(settings: Settings, absorbed: dict[UUID, int], *marks: Mark) -> list
     return table(settings).write(HOME, {anima: Accumulation(at) for anima, at in absorbed.items()}, list(marks))
 
 
+def records(rows: list[Row], first: int = 0) -> list[Record]:
+    return [Record(HOME, first + number, row.key, row.value) for number, row in enumerate(rows)]
+
+
 def recovered(settings: Settings, rows: list[Row]) -> AccumulationTable:
-    made, message = table(settings), SimpleNamespace(partition=HOME, value=b"", offset=0)
-    made.table.apply_changelog_batch([SimpleNamespace(key=row.key, value=row.value, message=message) for row in rows])
+    """As recovery does: every poll is folded, and what is left applied. Here a poll brings three."""
+    made, found = table(settings), records(rows)
+    for first in range(0, len(found), 3):
+        few = made.table.folded(found[first : first + 3])
+        made.table.apply_changelog_batch([SimpleNamespace(key=one.key, value=one.value, message=one) for one in few])
     return made
 
 
@@ -45,14 +64,50 @@ def test_the_state_of_who_lost_the_partition_does_not_come_back(settings: Settin
     assert again.marks(HOME) == [Mark(0, 0), Mark(5, 50), Mark(10, 70)]
 
 
-def test_what_was_outrun_is_written_again_before_compaction_can_lose_it(settings: Settings) -> None:
+def test_of_many_records_recovery_gets_one_for_each_key_and_the_last_of_all(settings: Settings) -> None:
+    rows = [row for at in (1, 2, 3) for row in written(settings, {WREN: at, CROW: at}, Mark(at, at))]
+    few = list(table(settings).table.folded(records(rows[:-1])))
+    assert [(one.offset, one.key) for one in few] == [(5, b"clock/3"), (6, WREN.bytes), (7, CROW.bytes)]
+    assert [one.value for one in few[1:]] == [row.value for row in rows[6:8]]
+
+
+def test_a_partition_is_doubted_when_an_older_state_stands_behind(settings: Settings) -> None:
+    owner, zombie = written(settings, {WREN: 9, CROW: 8}, Mark(10, 70)), written(settings, {WREN: 4}, Mark(5, 50))
+    assert recovered(settings, zombie + owner).doubted(FOREVER) == []
+    again = recovered(settings, owner + zombie)
+    assert again.doubted(BEFORE) == []
+    assert again.doubted(FOREVER) == [HOME]
+    assert again.doubted(FOREVER) == []
+
+
+def test_everything_written_again_lets_compaction_keep_the_last(settings: Settings) -> None:
     owner, zombie = written(settings, {WREN: 9, CROW: 8}, Mark(10, 70)), written(settings, {WREN: 4}, Mark(5, 50))
     again = recovered(settings, owner + zombie)
-    assert again.write(HOME + 1, {}, [Mark(1, 1)]) == again.table.rows[-1:]
-    states = {row.key: row for row in again.write(HOME, {}, [Mark(12, 80)])}
-    assert recovered(settings, list(states.values())).load(WREN).absorbed == 9
-    assert CROW.bytes not in states
-    assert WREN.bytes not in {row.key for row in again.write(HOME, {}, [Mark(13, 80)])}
+    again.write(HOME + 1, {UUID(int=5): Accumulation(3)}, [Mark(4, 4)])
+    compacted = {row.key: row for row in owner + zombie + again.everything(HOME)}
+    assert set(compacted) == {WREN.bytes, CROW.bytes, b"clock/3"}
+    last = recovered(settings, list(compacted.values()))
+    assert (last.load(WREN).absorbed, last.load(CROW).absorbed, last.marks(HOME)) == (9, 8, [Mark(10, 70)])
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 3), st.booleans())
+def test_whoever_writes_in_between_is_noticed(
+    settings: Settings, counts: list[int], intruded: int, read_before: bool
+) -> None:
+    mine = table(settings)
+    end = 7
+    if read_before:
+        list(mine.table.folded(records(written(settings, {WREN: 1}, Mark(2, 2)), end - 2)))
+    else:
+        mine.delivered(HOME, [range(end - 1, end)])
+    spans = []
+    for number, count in enumerate(counts):
+        end += number == intruded
+        spans.append(range(end, end + count))
+        end += count
+    for span in spans:
+        mine.delivered(HOME, [span])
+    assert mine.doubted(FOREVER) == ([HOME] if intruded < len(counts) else [])
 
 
 @given(st.data())
