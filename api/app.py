@@ -19,6 +19,7 @@ from api.packs.vector_cache import VectorCache
 from api.requests import Measured
 from api.routes import metrics, routers
 from sinks.database import pool
+from stack.logging import configure
 from stack.settings import Settings
 from stack.settings import settings as read_settings
 from streams.kafka import topics_of
@@ -59,6 +60,7 @@ def _operation(route: APIRoute) -> str:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
+    configure(settings.log_level)
     rows = pool(settings, size=8)
     reading = pool(settings, size=8, configure=_plans, checked=False)
     await rows.open()
