@@ -19,7 +19,7 @@ from benchmarks.machine import machine
 from benchmarks.report import show, write
 from benchmarks.world import World
 
-NAMES = ("start", "memory", "score", "sink", "ingest", "freshness", "embed", "packs", "coverage")
+NAMES = ("start", "memory", "recovery", "score", "sink", "ingest", "freshness", "embed", "packs", "coverage")
 RESULTS = Path(__file__).parent / "results"
 WIDTH = 140  # of the table where nobody's terminal says
 progress = Console(stderr=True, highlight=False)
