@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from statistics import median
 from uuid import UUID
 
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.structs import TopicPartition
 
 from benchmarks.figure import Figure
@@ -68,12 +69,21 @@ def _animas(partition: int) -> list[str]:
 
 async def _working(settings: Settings) -> None:
     """Until the stage has dealt with the log."""
-    offsets, topics, deadline = Offsets(settings), topics_of(settings), time.monotonic() + LIMIT_S
-    log = [TopicPartition(topics.events.name, number) for number in range(settings.partitions)]
+    offsets, deadline = Offsets(settings), time.monotonic() + LIMIT_S
     try:
-        while len([tp for tp, at in (await offsets.committed(topics.group("score"), log)).items() if at]) < len(log):
+        while await _done(settings, offsets) < settings.partitions:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"score does not work after {LIMIT_S:g} s")
             await asyncio.sleep(POLL_S)
     finally:
         await offsets.stop()
+
+
+async def _done(settings: Settings, offsets: Offsets) -> int:
+    """Partitions of the log that the stage has dealt with."""
+    topics = topics_of(settings)
+    log = [TopicPartition(topics.events.name, number) for number in range(settings.partitions)]
+    try:
+        return sum(at > 0 for at in (await offsets.committed(topics.group("score"), log)).values())
+    except GroupCoordinatorNotAvailableError:  # the broker's first group: its topic is being made
+        return 0
