@@ -97,6 +97,7 @@ class Score:
         self.timers.clear()
         self.reached.clear()
         self.ticked.clear()
+        self.table.recovered()
         for partition, anima, state in self.table.pending():
             at = due(state.window, state.rule(self.rule))
             if at is not None:
@@ -106,7 +107,9 @@ class Score:
         self.assignment += 1
 
     async def stop(self, *_: Any, **__: Any) -> None:
-        """Batches in work are finished, those behind them are not begun; then Faust commits."""
+        """Batches in work are finished, those behind them are not begun; then Faust commits. It no longer tells of
+        partitions that move meanwhile: such a late write is like that of a worker that was frozen.
+        """
         self.stopping = True
         if self.last:
             await asyncio.wait(self.last.values())
@@ -181,14 +184,18 @@ class Score:
         of a key has to be right before compaction leaves only that. Not at once: it may be this worker that has lost
         the partition and is about to be told.
         """
+        if self.app.rebalancing:  # or recovering: what is known of a partition may be half of it, or another's
+            return
         for partition in self.table.doubted(time.monotonic() - TOLD_S):
             if TP(self.topics.events.name, partition) in self.app.consumer.assignment():
                 log.warning("another worker wrote to the changelog, writing all states again", partition=partition)
                 self._next(partition, partial(self._restate, partition, self.assignment))
 
     async def _restate(self, partition: int, assignment: int) -> None:
-        if assignment == self.assignment:
-            await self._deliver_states(partition, self.table.everything(partition))
+        if assignment != self.assignment:
+            self.table.doubt(partition)
+            return
+        await self._deliver_states(partition, self.table.everything(partition))
 
     async def tick(self) -> None:
         """One tick if by now a window is due and no record has shown it; none while there is log left to read."""

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 class Batch(faust.Schema):  # type: ignore[misc]  # Faust has no types
-    """A topic's schema that leaves decoding to the agent: the value is the list of aiokafka records."""
+    """A topic's schema that leaves decoding to the agent or the table: the value is the list of aiokafka records."""
 
     def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> None:
         return None
@@ -82,22 +82,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
                 return
             if active is not None and tp not in active:
                 continue
-            for message in self._messages(tp, batch):
-                if self.batch_epoch != self.epoch:
-                    return
-                yield tp, message
-
-    def _messages(self, tp: TP, batch: list[Any]) -> Iterable[Any]:
-        if self.app.topics.acks_enabled_for(tp.topic):
-            return (self._batch_message(tp, batch),)
-        # Recovery takes a changelog record by record, at 74 µs each: their table makes few of them beforehand.
-        return (self._to_message(tp, record) for record in self.app.tables._changelogs[tp.topic].folded(batch))
+            yield tp, self._batch_message(tp, batch)
 
     def _batch_message(self, tp: TP, batch: list[Any]) -> Any:
+        """One message for a poll's records of a partition: of the log for the agent, of a changelog for its table."""
         message = self._to_message(tp, batch[-1])
         message.value = batch
-        self._read_offset[tp] = self.newest[tp] = message.offset
-        self.handed[tp].append(message.offset)
+        if self._is_source(tp):
+            self._read_offset[tp] = self.newest[tp] = message.offset
+            self.handed[tp].append(message.offset)
         return message
 
     def _new_offset(self, tp: TP) -> int | None:
@@ -115,6 +108,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         if done:
             self.durable.update(offsets)
         return done
+
+    async def on_stop(self) -> None:
+        await self.maybe_wait_for_commit_to_finish()  # or Faust leaves out the last commit
+        await super().on_stop()
 
     async def seek_wait(self, partitions: Any) -> None:
         # Recovery rewinds the changelogs. A fetch still in flight from before the flow was stopped asks for whatever is

@@ -13,8 +13,9 @@ COMPACT = {
     "cleanup.policy": "compact",
     "segment.bytes": str(4 * 1024 * 1024),
     "min.cleanable.dirty.ratio": "0.3",
-    # Long enough for whoever owns the partition to notice, and mend, what another worker wrote last.
-    "min.compaction.lag.ms": str(MINUTE_MS),
+    # Long enough for whoever owns the partition to notice, and mend, what another worker wrote last, by one clock.
+    "min.compaction.lag.ms": str(10 * MINUTE_MS),
+    "message.timestamp.type": "LogAppendTime",
 }
 
 

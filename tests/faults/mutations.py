@@ -66,9 +66,9 @@ MUTATIONS = (
     WHERE p.next_offset = (SELECT m.expected FROM move AS m WHERE (m.topic, m.partition) = (p.topic, p.partition))
 """, "\n", "frozen at sink: changes of animas ready", 2),
     Mutation("the state that reaches furthest", "tables/store.py", """
-        value = furthest(record.key, known, record.value)
+            value = record.value if known is None else furthest(key, known, record.value)
 """, """
-        value = record.value
+            value = record.value
 """, "frozen at score", 4),
     Mutation("ledger", "agents/llm/calls.py", """
         recorded = await self._ledger.get(tab.call_id)

@@ -48,12 +48,17 @@ def records(rows: list[Row], first: int = 0) -> list[Record]:
 
 
 def recovered(settings: Settings, rows: list[Row]) -> AccumulationTable:
-    """As recovery does: every poll is folded, and what is left applied. Here a poll brings three."""
-    made, found = table(settings), records(rows)
-    for first in range(0, len(found), 3):
-        few = made.table.folded(found[first : first + 3])
-        made.table.apply_changelog_batch([SimpleNamespace(key=one.key, value=one.value, message=one) for one in few])
+    made = table(settings)
+    read(made, records(rows))
+    made.recovered()
     return made
+
+
+def read(into: AccumulationTable, found: list[Record], each: int = 3) -> None:
+    """As recovery does: every poll is an event, and some of them are applied together."""
+    polls = [SimpleNamespace(value=found[first : first + each]) for first in range(0, len(found), each)]
+    for first in range(0, len(polls), 2):
+        into.table.apply_changelog_batch(polls[first : first + 2])
 
 
 def test_the_state_of_who_lost_the_partition_does_not_come_back(settings: Settings) -> None:
@@ -64,13 +69,6 @@ def test_the_state_of_who_lost_the_partition_does_not_come_back(settings: Settin
     assert again.marks(HOME) == [Mark(0, 0), Mark(5, 50), Mark(10, 70)]
 
 
-def test_of_many_records_recovery_gets_one_for_each_key_and_the_last_of_all(settings: Settings) -> None:
-    rows = [row for at in (1, 2, 3) for row in written(settings, {WREN: at, CROW: at}, Mark(at, at))]
-    few = list(table(settings).table.folded(records(rows[:-1])))
-    assert [(one.offset, one.key) for one in few] == [(5, b"clock/3"), (6, WREN.bytes), (7, CROW.bytes)]
-    assert [one.value for one in few[1:]] == [row.value for row in rows[6:8]]
-
-
 def test_a_partition_is_doubted_when_an_older_state_stands_behind(settings: Settings) -> None:
     owner, zombie = written(settings, {WREN: 9, CROW: 8}, Mark(10, 70)), written(settings, {WREN: 4}, Mark(5, 50))
     assert recovered(settings, zombie + owner).doubted(FOREVER) == []
@@ -78,6 +76,16 @@ def test_a_partition_is_doubted_when_an_older_state_stands_behind(settings: Sett
     assert again.doubted(BEFORE) == []
     assert again.doubted(FOREVER) == [HOME]
     assert again.doubted(FOREVER) == []
+
+
+def test_a_worker_s_own_older_states_are_no_doubt(settings: Settings) -> None:
+    """A partition that it has kept is read again from where it was last recovered."""
+    mine = table(settings)
+    rows = [row for at in range(1, 9) for row in mine.write(HOME, {WREN: Accumulation(at)}, [Mark(at, at)])]
+    read(mine, records(rows))
+    mine.recovered()
+    assert mine.doubted(FOREVER) == []
+    assert mine.load(WREN).absorbed == 8
 
 
 def test_everything_written_again_lets_compaction_keep_the_last(settings: Settings) -> None:
@@ -97,7 +105,7 @@ def test_whoever_writes_in_between_is_noticed(
     mine = table(settings)
     end = 7
     if read_before:
-        list(mine.table.folded(records(written(settings, {WREN: 1}, Mark(2, 2)), end - 2)))
+        read(mine, records(written(settings, {WREN: 1}, Mark(2, 2)), end - 2))
     else:
         mine.delivered(HOME, [range(end - 1, end)])
     spans = []
