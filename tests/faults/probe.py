@@ -16,6 +16,7 @@ from streams.settling import NotSettled, Settling
 from tests.live.log import ends
 
 LIMIT_S = 180.0
+PAUSE_S = 0.3  # more often, and asking would keep a core busy while Kafka is away
 
 
 class NotRecovered(Exception):
@@ -44,7 +45,7 @@ async def recovered(settings: Settings, limit_s: float = LIMIT_S) -> float:
                 return time.monotonic() - started
         except (KafkaError, NotSettled, OSError) as error:
             last = repr(error)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(PAUSE_S)
     raise NotRecovered(f"not within {limit_s:g} s: {last}")
 
 

@@ -34,6 +34,7 @@ auto.create.topics.enable=false
 log.retention.ms=-1
 broker.session.timeout.ms=4000
 broker.heartbeat.interval.ms=1000
+controller.quorum.retry.backoff.ms=500
 log.cleaner.dedupe.buffer.size=16777216
 num.network.threads=2
 num.io.threads=2
