@@ -97,7 +97,6 @@ class Score:
         self.timers.clear()
         self.reached.clear()
         self.ticked.clear()
-        self.table.recovered()
         for partition, anima, state in self.table.pending():
             at = due(state.window, state.rule(self.rule))
             if at is not None:
@@ -184,18 +183,24 @@ class Score:
         of a key has to be right before compaction leaves only that. Not at once: it may be this worker that has lost
         the partition and is about to be told.
         """
-        if self.app.rebalancing:  # or recovering: what is known of a partition may be half of it, or another's
+        if self._moving():
             return
         for partition in self.table.doubted(time.monotonic() - TOLD_S):
             if TP(self.topics.events.name, partition) in self.app.consumer.assignment():
-                log.warning("another worker wrote to the changelog, writing all states again", partition=partition)
+                log.warning(
+                    "another worker may have written to the changelog, writing all states again", partition=partition
+                )
                 self._next(partition, partial(self._restate, partition, self.assignment))
 
     async def _restate(self, partition: int, assignment: int) -> None:
-        if assignment != self.assignment:
+        if assignment != self.assignment or self._moving():
             self.table.doubt(partition)
             return
         await self._deliver_states(partition, self.table.everything(partition))
+
+    def _moving(self) -> bool:
+        """What is known of a partition may be half of it, or another worker's."""
+        return bool(self.app.rebalancing or self.app.in_recovery)
 
     async def tick(self) -> None:
         """One tick if by now a window is due and no record has shown it; none while there is log left to read."""

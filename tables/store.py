@@ -1,6 +1,7 @@
 """The Faust table `accumulation`: per-anima state and per-partition clock, on a changelog whose delivery is awaited."""
 
 import itertools
+import os
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -8,11 +9,13 @@ from uuid import UUID
 
 import faust
 import orjson
+import structlog
 
 from streams.batching import Row
 from streams.lossless import Batch
 from tables.accumulation import Accumulation, Window
 
+log = structlog.get_logger()
 CLOCK = b"clock/"  # and the number of the partition: the key of its marks
 
 
@@ -85,8 +88,16 @@ class _Changelogged(faust.Table):  # type: ignore[misc]  # Faust has no types
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Each event's value are the records of one poll."""
+        try:
+            self._apply(itertools.chain.from_iterable(event.value for event in batch))
+        except Exception:
+            # Faust would log a line and wait for ever.
+            log.exception("the changelog cannot be read, stopping")
+            os._exit(70)
+
+    def _apply(self, records: Iterable[Any]) -> None:
         found: dict[bytes, _Recovered] = {}
-        for record in itertools.chain.from_iterable(event.value for event in batch):
+        for record in records:
             key = record.key
             known = found[key].value if key in found else self.data.get(key)
             value = record.value if known is None else furthest(key, known, record.value)
@@ -104,7 +115,10 @@ class AccumulationTable:
 
     def __init__(self, app: faust.App, partitions: int) -> None:
         app.conf.Table = _Changelogged
-        self.table = app.Table("accumulation", partitions=partitions, key_type=bytes, value_type=bytes, schema=Batch())
+        self.table = app.Table(
+            "accumulation", partitions=partitions, key_type=bytes, value_type=bytes, schema=Batch(),
+            recovery_buffer_size=2,  # polls that are held before they are applied; after 1, Faust goes on reading
+        )  # fmt: skip
         # Partitions whose changelog has to be written again, and when that was noticed, in monotonic seconds.
         self.doubts: dict[int, float] = {}
 
@@ -133,12 +147,6 @@ class AccumulationTable:
         self.table[_clock_key(partition)] = _pairs(marks)
         return rows
 
-    def recovered(self) -> None:
-        """Doubts the partitions in which an older state stands behind a newer one."""
-        for partition in self.table.outrun.values():
-            self.doubt(partition)
-        self.table.outrun.clear()
-
     def delivered(self, partition: int, spans: Iterable[range]) -> None:
         """Where the rows came to stand: with a gap before them, another worker has written in between."""
         for span in spans:
@@ -150,7 +158,12 @@ class AccumulationTable:
         self.doubts.setdefault(partition, time.monotonic())
 
     def doubted(self, since: float) -> list[int]:
-        """Partitions that have been doubted since then or longer, in monotonic seconds; from now on they are not."""
+        """Partitions that have been doubted since then or longer, in monotonic seconds; from now on they are not.
+        Those are doubted, too, in which recovery found an older state behind a newer one.
+        """
+        for partition in self.table.outrun.values():
+            self.doubt(partition)
+        self.table.outrun.clear()
         found = [partition for partition, at in self.doubts.items() if at <= since]
         for partition in found:
             del self.doubts[partition]

@@ -17,7 +17,7 @@ from tables.store import AccumulationTable, Mark, clock_at, merged
 
 WREN, CROW = UUID(int=1), UUID(int=2)
 HOME = 3
-BEFORE, FOREVER = 0.0, float("inf")  # of monotonic time
+LONG_AGO, FOREVER = 0.0, float("inf")  # of monotonic time
 
 
 @dataclass
@@ -50,7 +50,6 @@ def records(rows: list[Row], first: int = 0) -> list[Record]:
 def recovered(settings: Settings, rows: list[Row]) -> AccumulationTable:
     made = table(settings)
     read(made, records(rows))
-    made.recovered()
     return made
 
 
@@ -73,7 +72,7 @@ def test_a_partition_is_doubted_when_an_older_state_stands_behind(settings: Sett
     owner, zombie = written(settings, {WREN: 9, CROW: 8}, Mark(10, 70)), written(settings, {WREN: 4}, Mark(5, 50))
     assert recovered(settings, zombie + owner).doubted(FOREVER) == []
     again = recovered(settings, owner + zombie)
-    assert again.doubted(BEFORE) == []
+    assert again.doubted(LONG_AGO) == []
     assert again.doubted(FOREVER) == [HOME]
     assert again.doubted(FOREVER) == []
 
@@ -83,7 +82,6 @@ def test_a_worker_s_own_older_states_are_no_doubt(settings: Settings) -> None:
     mine = table(settings)
     rows = [row for at in range(1, 9) for row in mine.write(HOME, {WREN: Accumulation(at)}, [Mark(at, at)])]
     read(mine, records(rows))
-    mine.recovered()
     assert mine.doubted(FOREVER) == []
     assert mine.load(WREN).absorbed == 8
 
