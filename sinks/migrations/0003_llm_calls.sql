@@ -13,7 +13,8 @@ CREATE TABLE llm_calls (
     output_tokens bigint NOT NULL CHECK (output_tokens >= 0),
     attempts      integer NOT NULL CHECK (attempts >= 1),
     latency_s     double precision NOT NULL,
-    created_at    timestamptz NOT NULL,
+    created_at    timestamptz NOT NULL,                             -- when it was paid for, by the worker's clock
+    recorded_at   timestamptz NOT NULL DEFAULT clock_timestamp(),   -- when what is kept of it was written here
     CHECK (reply IS NOT NULL OR problem IS NOT NULL)
 );
 

@@ -148,14 +148,14 @@ def paid_twice(rows: Stored, account: Sequence[Billed]) -> tuple[list[Violation]
     for one in account:
         asked[one.key].append(one)
     for row in rows.calls:
-        kept_at, call = row["created_at"].timestamp(), row["call_id"][:12]
+        kept_at, call = row["recorded_at"].timestamp(), row["call_id"][:12]
         bills = asked[key(row["input"])]
         counted, bought = row["input_tokens"] // VALID_TOKENS, sum(one.answered_at is not None for one in bills)
         if counted > bought:
             found.append(Violation("wrong", f"the ledger counts {counted} replies to {call}, and {bought} were bought"))
         for again in (one for one in bills if one.received_at > kept_at):
             what = f"{call}, {again.received_at - kept_at:.3f} s after its reply was recorded"
-            found.append(Violation("paid twice", what, _ms(row["created_at"])))
+            found.append(Violation("paid twice", what, _ms(row["recorded_at"])))
     return found, sum(one.answered_at is not None for one in account) - len(rows.calls)
 
 

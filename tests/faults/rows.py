@@ -36,7 +36,7 @@ QUERIES = {
     "links": "SELECT memory_id, array_agg(event_seq ORDER BY event_seq) AS seqs, sum(weight)::float AS weight "
     "FROM memory_events WHERE generation = 1 GROUP BY memory_id",
     "packs": 'SELECT partition, "offset" FROM packs',
-    "calls": "SELECT call_id, request->'input' AS input, input_tokens, created_at FROM llm_calls "
+    "calls": "SELECT call_id, request->'input' AS input, input_tokens, recorded_at FROM llm_calls "
     "WHERE reply IS NOT NULL",
 }
 # Each counts rows that point to a row that is not there.

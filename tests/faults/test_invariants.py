@@ -175,7 +175,7 @@ def test_promises_are_kept() -> None:
 
 
 def test_money_is_counted() -> None:
-    call = {"call_id": "a" * 64, "input": ["said"], "input_tokens": VALID_TOKENS, "created_at": moment(START)}
+    call = {"call_id": "a" * 64, "input": ["said"], "input_tokens": VALID_TOKENS, "recorded_at": moment(START)}
     kept_at, asked, none = START / 1000, key(["said"]), key("nothing")
     once = replace(PERFECT, calls=[call])
     first = [Billed(asked, kept_at - 2, kept_at - 1), Billed(none, kept_at, None)]

@@ -13,5 +13,6 @@ ON CONFLICT (call_id) DO UPDATE SET
     output_tokens = paid.output_tokens + excluded.output_tokens,
     attempts = paid.attempts + excluded.attempts,
     latency_s = paid.latency_s + excluded.latency_s,
-    created_at = CASE WHEN nullif(paid.reply, %(outdated)s) IS NULL THEN excluded.created_at ELSE paid.created_at END
+    created_at = CASE WHEN nullif(paid.reply, %(outdated)s) IS NULL THEN excluded.created_at ELSE paid.created_at END,
+    recorded_at = CASE WHEN nullif(paid.reply, %(outdated)s) IS NULL THEN clock_timestamp() ELSE paid.recorded_at END
 RETURNING reply

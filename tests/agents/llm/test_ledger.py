@@ -91,6 +91,22 @@ async def test_a_row_can_be_read_with_sql(ledger_database: str) -> None:
     assert row == ("openai/gpt-test", ENTRY.trigger_id, NOON, 2)
 
 
+async def test_the_database_says_since_when_it_has_the_reply(ledger_database: str) -> None:
+    """A worker may be frozen between the reply and the ledger: its own clock says when it had paid, not more."""
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(ledger_database, open=False, min_size=1)
+    times = []
+    with psycopg.connect(ledger_database, autocommit=True) as connection:
+        async with pool:
+            for entry in (replace(ENTRY, reply=None, problem="empty"), ENTRY, replace(ENTRY, reply="{}")):
+                await PostgresLedger(pool).put(key("a"), entry)
+                row = connection.execute("SELECT recorded_at, clock_timestamp() FROM llm_calls").fetchone()
+                assert row is not None
+                times.append(row)
+    (empty, _), (first, after), (second, _) = times
+    assert empty < first < after
+    assert second == first
+
+
 async def test_a_database_that_is_away_is_to_be_tried_later() -> None:
     pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
         "host=127.0.0.1 port=9 dbname=none", open=False, min_size=0, max_size=1, timeout=0.2
