@@ -47,7 +47,7 @@ def _flat(text: str) -> str:
     return " ".join(text.split())
 
 
-@lru_cache(maxsize=16_384)  # an anima's packs draw the same lines again and again
+@lru_cache(maxsize=65_536)  # an anima's packs draw the same lines again and again
 def line_tokens(line: str) -> int:
     """Tokens of a line and its line break. A line break ends a token unless white space or a slash follows, with which
     no line begins: so the tokens of lines add up to those of the text that they make.
