@@ -17,7 +17,7 @@ from api.limits import BodyLimit
 from api.log import Log
 from api.packs.vector_cache import VectorCache
 from api.requests import Measured
-from api.routes import metrics, routers
+from api.routes import metrics, packs, routers
 from sinks.database import pool
 from stack.logging import configure
 from stack.settings import Settings
@@ -77,6 +77,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await lag.stop()
         await settling.stop()
+        await packs.recorded()
         await log.stop()
         await reading.close()
         await rows.close()

@@ -6,6 +6,7 @@ offsets is read.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from aiokafka.structs import TopicPartition
 
@@ -33,15 +34,20 @@ class Settling:
 
     async def wait(self, position: Position, limit_s: float) -> None:
         """Until every stage has dealt with everything up to `position`. Raises NotSettled after `limit_s` seconds."""
+        behind = ""
         try:
             async with asyncio.timeout(limit_s):
-                await self._walk(position)
+                async for stage in self._walk(position):
+                    behind = stage
         except TimeoutError:
-            raise NotSettled(f"not settled up to {position} within {limit_s:g} s; ask again") from None
+            reason = f"not settled up to {position} within {limit_s:g} s: {behind} is behind; ask again"
+            raise NotSettled(reason) from None
 
-    async def _walk(self, position: Position) -> None:
+    async def _walk(self, position: Position) -> AsyncIterator[str]:
+        """The stages, each before it is waited for."""
         partition, goals = position.partition, {position.topic: position.offset + 1}
         for stage in STAGES:
+            yield stage.name
             wanted = {topic.name: goals[topic.name] for topic in stage.reads(self.topics) if topic.name in goals}
             await self._passed(stage.name, partition, wanted)
             for topic in stage.writes(self.topics):

@@ -74,6 +74,12 @@ async def _serve(ctx: Ctx, request: PackRequest) -> Response:
     return _answer(pack)
 
 
+async def recorded() -> None:
+    """Until every pack that was answered has its recall in the log, or cannot have it."""
+    if recording:
+        await asyncio.wait(recording)
+
+
 async def _compile(ctx: Ctx, home: Home, request: PackRequest) -> dict[str, Any]:
     await (settled if request.settled else caught_up)(ctx, request.after)
     now = request.now or request.as_of or datetime.now(UTC)

@@ -119,6 +119,8 @@ def promised(expected: Expected, promises: Promises) -> Iterator[Violation]:
         places = expected.numbers.get(number, [])
         if (position.partition, position.offset) not in places:
             yield Violation("lost", f"posted event {number}, answered with {position}, is at {places}")
+        if len(places) > 1 and number not in promises.keyed:
+            yield Violation("duplicated", f"posted event {number}, answered with {position}, is at {places}")
     for number in promises.unknown:
         # With a dedupe key it was sent again and again, and may stand there often; it is one event all the same.
         places = expected.numbers.get(number, [])

@@ -33,8 +33,10 @@ def no_sink(here: Scene) -> AbstractAsyncContextManager[None]:
 @asynccontextmanager
 async def slow_model(here: Scene) -> AsyncIterator[None]:
     quick, here.provider.delay_s = here.provider.delay_s, SLOW_S
-    yield
-    here.provider.delay_s = quick
+    try:
+        yield
+    finally:
+        here.provider.delay_s = quick
 
 
 HELD: dict[str, tuple[str, Callable[[Scene], AbstractAsyncContextManager[None]]]] = {

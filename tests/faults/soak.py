@@ -91,7 +91,7 @@ def figures_of(
     p95 = quantiles(times, n=20)[-1] if len(times) > 1 else times[0]
     found = [
         Figure("events sent", stream.sent, "", note=f"{stream.sent / seconds:,.0f} a second"),
-        Figure("faults", len(times) + unhealed, ""),
+        Figure("faults", len(times) + unhealed, "", note="each waits for the recovery from the one before"),
         Figure("faults not recovered from", unhealed, "", at_most=0),
         Figure("recovery p50", median(times), "s"),
         Figure("recovery p95", p95, "s", at_most=15),

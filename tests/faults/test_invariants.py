@@ -172,6 +172,10 @@ def test_promises_are_kept() -> None:
     assert found(PERFECT, Promises(stored={3: Position(topic, HOME, 4)})) == {"lost"}
     assert found(PERFECT, Promises(unknown={3})) == set()
     assert found(PERFECT, Promises(broken=["500"])) == {"wrong"}
+    twice = replace(EXPECTED, numbers=EXPECTED.numbers | {3: [(HOME, 3), (HOME, 60)]})
+    [violation] = violations(twice, PERFECT, Promises(stored={3: Position(topic, HOME, 3)}))
+    assert violation.sort == "duplicated"
+    assert violations(twice, PERFECT, Promises(stored={3: Position(topic, HOME, 3)}, keyed={3})) == []
 
 
 def test_money_is_counted() -> None:
