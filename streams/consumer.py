@@ -55,6 +55,7 @@ class Consumer(Generic[Prepared]):
         self.epoch = 0  # counts the times that partitions were moved
         self.writing: asyncio.Task[None] | None = None
         self.stopping = asyncio.Event()
+        self.broken: Exception | None = None  # why this worker cannot go on
         self.commits: asyncio.Task[None] | None = None
         self.committed: Offsets = {}
         group = topics_of(settings).group(stage)
@@ -88,6 +89,8 @@ class Consumer(Generic[Prepared]):
             await self._commit()
             await self.kafka.stop()
         await self._written()
+        if self.broken is not None:
+            raise self.broken
         if not following.cancelled():
             following.result()
 
@@ -179,7 +182,11 @@ class _Resume(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
             self.consumer.next.pop(partition, None)
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
-        await self.consumer.resume(list(assigned))
+        try:
+            await self.consumer.resume(list(assigned))
+        except Exception as error:  # noqa: BLE001  aiokafka would log it, and this worker wait for ever without positions
+            self.consumer.broken = error
+            self.consumer.stopping.set()
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:

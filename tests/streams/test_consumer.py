@@ -129,3 +129,13 @@ async def test_without_partitions_there_is_nothing_to_commit(ledger: Ledger) -> 
     consumer.committed = {TopicPartition("t", 0): 5}
     await consumer._commit()
     assert consumer.committed == {TopicPartition("t", 0): 5}
+
+
+async def test_positions_that_cannot_be_read_stop_the_stage(world: World, ledger: Ledger) -> None:
+    async def unreachable(_: list[TopicPartition]) -> Offsets:
+        raise RuntimeError("no connection")
+
+    names = [topics_of(world.settings).events.name]
+    consumer = Consumer(world.settings, "test", names, unreachable, ledger.prepare, ledger.write)
+    with pytest.raises(RuntimeError, match="no connection"):
+        await asyncio.wait_for(consumer.run(), 30)
