@@ -18,7 +18,9 @@ SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 def serve(settings: Settings, fd: int | None) -> None:
     if fd is not None:
-        os.environ[SHARED] = str(DataDirectory(settings.data_dir).counts)
+        shared = DataDirectory(settings.data_dir).counts
+        shared.mkdir(parents=True, exist_ok=True)
+        os.environ[SHARED] = str(shared)
         server = uvicorn.Server(uvicorn.Config(APPLICATION, **_options(settings)))
         server.run(sockets=[socket.socket(fileno=fd)])
     elif settings.api_processes == 1:
