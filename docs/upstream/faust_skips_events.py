@@ -44,7 +44,9 @@ def worker(broker: str, group: str, name: str) -> None:
     )
     counts = app.Table("counts", default=int, partitions=PARTITIONS)
 
-    @app.agent(app.topic(f"{group}.events", key_type=bytes, value_type=bytes))  # type: ignore[untyped-decorator]
+    events = app.topic(f"{group}.events", key_type=bytes, key_serializer="raw", value_serializer="raw")
+
+    @app.agent(events)  # type: ignore[untyped-decorator]
     async def count(stream: faust.StreamT[bytes]) -> None:
         async for event in stream.events():
             counts[event.key.decode()] += 1
