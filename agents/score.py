@@ -140,7 +140,7 @@ class Score:
             await step()
         except Exception:
             # Faust would restart the agent, whose next acknowledgement would cover this batch too: end the process.
-            log.exception("batch not absorbed, stopping un-acknowledged", partition=partition)
+            log.exception("triggers or states not written, stopping un-acknowledged", partition=partition)
             os._exit(70)
 
     async def absorb(self, batch: Any, assignment: int) -> None:

@@ -32,12 +32,11 @@ class DataDirectory:
 
     @property
     def counts(self) -> Path:
-        """What the API's processes have counted since the stack was started (stack/serve.py)."""
+        """What the API's processes have counted since the stack was started; they make it (stack/serve.py)."""
         return self.run / "counts"
 
     def forget_counts(self) -> None:
         shutil.rmtree(self.counts, ignore_errors=True)
-        self.counts.mkdir()
 
     def exists(self) -> bool:
         return self.version.exists()

@@ -148,7 +148,7 @@ class AccumulationTable:
         return rows
 
     def delivered(self, partition: int, spans: Iterable[range]) -> None:
-        """Where the rows came to stand: with a gap before them, another worker has written in between."""
+        """Where the rows came to stand: with a gap before them, another worker may have written in between."""
         for span in spans:
             if self.table.ends.setdefault(partition, span.start) != span.start:
                 self.doubt(partition)

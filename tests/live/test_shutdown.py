@@ -42,12 +42,16 @@ async def talking(settings: Settings) -> AsyncIterator[None]:
         task.cancel()
 
 
+def partitions(settings: Settings) -> list[TopicPartition]:
+    topic = topics_of(settings).events.name
+    return [TopicPartition(topic, number) for number in range(settings.partitions)]
+
+
 async def committed(settings: Settings, stage: str) -> dict[int, int]:
     """Offsets of the stage's group on the log, by partition, where it has begun."""
-    offsets, topics = Offsets(settings), topics_of(settings)
+    offsets = Offsets(settings)
     try:
-        log = [TopicPartition(topics.events.name, number) for number in range(settings.partitions)]
-        found = await offsets.committed(topics.group(stage), log)
+        found = await offsets.committed(topics_of(settings).group(stage), partitions(settings))
         return {tp.partition: offset for tp, offset in found.items() if offset}
     finally:
         await offsets.stop()
@@ -64,9 +68,8 @@ async def absorbed(settings: Settings) -> dict[int, int]:
 
 async def written(settings: Settings, rows: Pool) -> dict[int, int]:
     """Up to where the sink's rows reach, by partition."""
-    topic = topics_of(settings).events.name
-    log = [TopicPartition(topic, number) for number in range(settings.partitions)]
-    return {tp.partition: offset for tp, offset in (await progress.load(rows, "sink", log)).items()}
+    found = await progress.load(rows, "sink", partitions(settings))
+    return {tp.partition: offset for tp, offset in found.items()}
 
 
 async def stopped_at_work(world: World, stage: str, reached: Callable[[], Awaitable[dict[int, int]]]) -> None:
