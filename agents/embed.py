@@ -88,7 +88,6 @@ async def main(settings: Settings) -> None:
     topics = topics_of(settings)
     model = embedding_model(settings, settings.llm_timeout_s)
     async with pool(settings, configure=register_vector_async) as rows:
-        await rows.wait()
         embed = Embed(settings, rows, model)
         load = partial(progress.take_over, rows, progress_name(model))
         names = [topics.events.name, topics.memories.name]

@@ -116,7 +116,6 @@ async def _write_chunk(connection: psycopg.AsyncConnection[Any], key: Key, chunk
 async def main(settings: Settings) -> None:
     topics = topics_of(settings)
     async with pool(settings) as rows:
-        await rows.wait()
         index = Index(settings, rows)
         names = [topics.events.name, topics.memories.name]
         load = partial(progress.take_over, rows, STAGE)

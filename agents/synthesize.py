@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import faust
+import psycopg
 import structlog
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
@@ -19,9 +20,10 @@ from agents.llm.synthesis import Synthesis, synthesis_call
 from agents.llm.turns import PostgresTurns
 from agents.ordered_pool import OrderedPool
 from sinks import progress, stops, windows
-from sinks.database import Pool, dsn, pool
+from sinks.database import Pool, dsn, pool, reach
 from stack.settings import Settings
 from streams.app import faust_app, run_worker, wire
+from streams.consumer import PAUSE_S
 from streams.dead_letters import DeadLetter, bury
 from streams.decode import Undecodable, read
 from streams.failure_share import FailureShare, MostlyFailing, Tally
@@ -89,7 +91,7 @@ class Synthesize:
 
     def __init__(self, app: faust.App, settings: Settings) -> None:
         self.app, self.settings, self.topics = app, settings, topics_of(settings)
-        self.pool: Pool = pool(settings, size=8)
+        self.pool: Pool = pool(settings, size=8, configure=self._connected)
         self.producer: AIOKafkaProducer | None = None
         self.turns = PostgresTurns(dsn(settings), 2 * settings.llm_timeout_s)
         self.calls = Calls(provider(settings), PostgresLedger(self.pool), self.turns, Limits.of(settings))
@@ -99,7 +101,8 @@ class Synthesize:
         self.claimed: set[int] = set()  # partitions whose claims are known to be in the database
 
     async def run(self, stream: Any) -> None:
-        await self.pool.open(wait=True)
+        await self.pool.open()
+        await reach(self.pool)
         past = await stops.load(self.pool, STAGE)
         self.share, self.stopped = FailureShare(self.settings.failure_share, past), past is not None
         self.producer = producer(self.settings)
@@ -113,7 +116,21 @@ class Synthesize:
         await self.turns.aclose()
         await self.pool.close()
 
+    async def _connected(self, _: Any) -> None:
+        """Perhaps to another database than before: one that was restored, or emptied."""
+        self.claimed.clear()
+
     async def work(self, raw: Any) -> None:
+        """Again from the start after Postgres was away: the claim and the ledger know what was done."""
+        while True:
+            try:
+                return await self._work(raw)
+            except psycopg.OperationalError as error:
+                log.warning("to be done again", reason=str(error).strip())
+                await asyncio.sleep(PAUSE_S)
+                await reach(self.pool)
+
+    async def _work(self, raw: Any) -> None:
         assert self.producer is not None
         try:
             trigger = read(SynthesisTrigger, raw)
@@ -141,9 +158,9 @@ class Synthesize:
             await self.calls.drain()
             raise stopped
         if self.stopped:
-            self.stopped = False
             async with self.pool.connection() as connection:
                 await stops.clear(connection, STAGE)
+            self.stopped = False
 
     async def _memory(self, trigger: SynthesisTrigger) -> Memory | None:
         """None if earlier windows hold all of it."""

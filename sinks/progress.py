@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from aiokafka.structs import TopicPartition
 
-from sinks.database import Pool, sql
+from sinks.database import Pool, reach, sql
 from streams.consumer import NotOwner
 from streams.positions import Position
 
@@ -26,7 +26,10 @@ async def load(pool: Pool, stage: str, partitions: Iterable[TopicPartition]) -> 
 
 
 async def take_over(pool: Pool, stage: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    """The same for who is about to move them: workers that froze in a transaction lose it and its locks."""
+    """The same for who is about to move them, as soon as Postgres answers: workers that froze in a transaction lose it
+    and its locks.
+    """
+    await reach(pool)
     async with pool.connection() as connection:
         await connection.execute(sql("progress_release"))
     return await load(pool, stage, partitions)

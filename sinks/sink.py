@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
 from sinks import events, letters, memories, progress, recalls, stops
-from sinks.database import Pool, pool
+from sinks.database import Pool, pool, reach
 from sinks.prepared import Prepared
 from stack.settings import Settings
 from streams.consumer import Batches, Consumer, Offsets, run_loop
@@ -100,7 +100,7 @@ class Sink:
 async def main(settings: Settings) -> None:
     topics = topics_of(settings)
     async with pool(settings) as rows, producer(settings) as kafka:
-        await rows.wait()
+        await reach(rows)
         sink = Sink(settings, rows, kafka, await stops.load(rows, STAGE))
         names = [topics.events.name, topics.memories.name, topics.dead_letters.name]
         load = partial(progress.take_over, rows, STAGE)

@@ -39,7 +39,8 @@ synchronous_commit = on
 wal_compression = on
 max_wal_size = 4GB
 min_wal_size = 512MB
-checkpoint_timeout = 15min
+# What has to be read again after a crash.
+checkpoint_timeout = 1min
 
 # Tables grow by bulk inserts; the visibility map and the statistics have to keep up.
 autovacuum_naptime = 15s

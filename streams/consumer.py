@@ -7,10 +7,12 @@ follow it, for operators' lag tools; they are never read back.
 import asyncio
 import signal
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
+import psycopg
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
@@ -25,6 +27,7 @@ log = structlog.get_logger()
 Batches = dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]
 Offsets = dict[TopicPartition, int]
 Prepared = TypeVar("Prepared")
+PAUSE_S = 1.0  # between two attempts, while Postgres is away
 
 
 class NotOwner(Exception):
@@ -36,7 +39,8 @@ class Consumer(Generic[Prepared]):
 
     `expected` is the progress that must still hold, `reached` what it becomes. Batches are written one after the other
     in their order. While one is written the next is prepared, and no more than these two are held. What was prepared
-    may be thrown away, so `prepare` changes nothing; both run on one loop, so it lets the other run now and then.
+    may be thrown away, so `prepare` changes nothing; both run on one loop, so it lets the other run now and then. While
+    Postgres is away they fail, and are asked again from where it stands.
     """
 
     def __init__(
@@ -51,11 +55,9 @@ class Consumer(Generic[Prepared]):
         records: int = 10_000,
     ) -> None:
         self.load, self.prepare, self.write, self.records = load, prepare, write, records
-        self.next: Offsets = {}  # what follows on what was written
-        self.epoch = 0  # counts the times that partitions were moved
+        self.next: Offsets = {}  # what follows on what was written, of each partition whose progress is known
         self.writing: asyncio.Task[None] | None = None
         self.stopping = asyncio.Event()
-        self.broken: Exception | None = None  # why this worker cannot go on
         self.commits: asyncio.Task[None] | None = None
         self.committed: Offsets = {}
         group = topics_of(settings).group(stage)
@@ -77,7 +79,7 @@ class Consumer(Generic[Prepared]):
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
         await self.kafka.start()
-        self.kafka.subscribe(self.topics, listener=_Resume(self))
+        self.kafka.subscribe(self.topics, listener=_Forget(self))
         following = asyncio.ensure_future(self._follow())
         stopped = asyncio.ensure_future(self.stopping.wait())
         try:
@@ -88,49 +90,59 @@ class Consumer(Generic[Prepared]):
             await asyncio.wait({following} if self.writing is None else {following, self.writing})
             await self._commit()
             await self.kafka.stop()
-        await self._written()
-        if self.broken is not None:
-            raise self.broken
+        with suppress(psycopg.OperationalError):  # what was not written will be read again
+            await self._written()
         if not following.cancelled():
             following.result()
 
     async def _follow(self) -> None:
-        """Polls and prepares one batch ahead of the one that is being written."""
         while not self.stopping.is_set():
-            epoch = self.epoch
-            batches = self._still_ours(await self.kafka.getmany(timeout_ms=500, max_records=self.records))
-            if batches and epoch == self.epoch:
-                prepared = await self.prepare(batches)
-            await self._written()
-            if epoch != self.epoch:
-                self._return_to_positions(batches)
-            elif batches:
-                expected = {tp: self.next[tp] for tp in batches}
-                reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
-                self.writing = asyncio.ensure_future(self._write(prepared, expected, reached))
-            self._commit_soon()
+            try:
+                await self._step()
+            except psycopg.OperationalError as error:
+                log.warning("going back to where Postgres stands", reason=str(error).strip())
+                self.next.clear()
+                await asyncio.sleep(PAUSE_S)
+
+    async def _step(self) -> None:
+        """Polls and prepares one batch while the one before it is written."""
+        await self._resume()
+        batches = self._still_ours(await self.kafka.getmany(timeout_ms=500, max_records=self.records))
+        if batches:
+            prepared = await self.prepare(batches)
+        await self._written()
+        if batches.keys() - self.next.keys():  # some have moved meanwhile
+            self._forget(batches)
+        elif batches:
+            expected = {tp: self.next[tp] for tp in batches}
+            reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
+            self.writing = asyncio.ensure_future(self._write(prepared, expected, reached))
+        self._commit_soon()
 
     async def _written(self) -> None:
         """Until nothing is being written. Raises what stopped the last write."""
         if self.writing is not None:
             await asyncio.wait({self.writing})  # a batch that is being written is finished, whoever gives up waiting
-            self.writing.result()
+            writing, self.writing = self.writing, None
+            writing.result()
 
-    async def resume(self, partitions: list[TopicPartition]) -> None:
-        """Go on where Postgres says."""
-        positions = await self.load(partitions)
-        self.epoch += 1
+    async def _resume(self) -> None:
+        """Go on where Postgres says, with partitions that have come and with those whose progress is in doubt."""
+        unknown = self.kafka.assignment() - self.next.keys()
+        if not unknown:
+            return
+        await self._written()
+        positions = await self.load(list(unknown))
         self.committed = {}
-        for partition in partitions:
+        for partition in unknown & self.kafka.assignment():
             self.next[partition] = positions.get(partition, 0)
             self.kafka.seek(partition, self.next[partition])
         self._commit_soon()  # a restored database stands further back, and the first batch may take its time
 
-    def _return_to_positions(self, batches: Batches) -> None:
-        """Partitions moved while these were on their way: they may begin elsewhere than at what has to come next."""
-        for partition in batches:
-            if partition in self.next:
-                self.kafka.seek(partition, self.next[partition])
+    def _forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """They may begin elsewhere than what was polled of them: Postgres is asked."""
+        for partition in partitions:
+            self.next.pop(partition, None)
 
     def _still_ours(self, batches: Batches) -> Batches:
         """Records from before a seek have offsets below the position and are dropped."""
@@ -146,7 +158,7 @@ class Consumer(Generic[Prepared]):
             await self.write(prepared, expected, reached)
         except NotOwner as error:
             log.warning("progress moved by another worker", reason=str(error))
-            await self.resume([tp for tp in expected if tp in self.kafka.assignment()])
+            self._forget(expected)
             return
         for tp in expected:
             if self.next.get(tp) == expected[tp]:
@@ -172,21 +184,17 @@ class Consumer(Generic[Prepared]):
         return {tp: offset for tp, offset in self.next.items() if tp in self.kafka.assignment()}
 
 
-class _Resume(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+class _Forget(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Nothing that can fail: aiokafka would log it, and this worker go on without."""
+
     def __init__(self, consumer: Consumer[Any]) -> None:
         self.consumer = consumer
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
-        self.consumer.epoch += 1
-        for partition in revoked:
-            self.consumer.next.pop(partition, None)
+        self.consumer._forget(revoked)
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
-        try:
-            await self.consumer.resume(list(assigned))
-        except Exception as error:  # noqa: BLE001  aiokafka would log it, and this worker wait for ever without positions
-            self.consumer.broken = error
-            self.consumer.stopping.set()
+        self.consumer._forget(assigned)
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:

@@ -21,14 +21,14 @@ FROM memory_events GROUP BY memory_id
 """
 
 
-def conversation() -> list[Sent]:
-    """Each anima says a few hundred different things; twenty make a window."""
+def conversation(events: int) -> list[Sent]:
+    """Each anima says so many different things; twenty make a window."""
     return [
         Sent(
             b"anima-%d" % anima,
             Event(event_type="message.in", content=f"Parcel {n} of {anima} left on day {n % 7}.").value(),
         )
-        for n in range(EVENTS)
+        for n in range(events)
         for anima in range(ANIMAS)
     ]
 
@@ -44,7 +44,7 @@ async def test_killed_workers_make_one_memory_of_each_window(make_world: Callabl
     async with pool(world.settings) as rows:
         for stage in ("sink", "score"):
             world.stage(stage)
-        sending = asyncio.ensure_future(send(world.settings, conversation()))
+        sending = asyncio.ensure_future(send(world.settings, conversation(EVENTS)))
         workers = Workers.of(world, "synthesize")
         await workers.killed(2)
         await sending
@@ -55,12 +55,13 @@ async def test_killed_workers_make_one_memory_of_each_window(make_world: Callabl
 
         await workers.watched(complete, 120, "every window has its memory")
         await passed(rows, world.settings, "sink", [topics.memories.name])
-        await check(rows)
+        await check(rows, EVENTS)
     emitted = [record.value for record in await read(world.settings, topics.memories.name)]
     assert len(set(emitted)) == ANIMAS * EVENTS // 20  # repeats after a kill say the same
 
 
-async def check(rows: Pool) -> None:
+async def check(rows: Pool, events: int) -> None:
+    """Windows are contiguous and hold all of each anima's events, and each has its memory."""
     windows = await select(rows, "SELECT * FROM windows ORDER BY anima_id, first_seq")
     memories = {one["id"]: one for one in await select(rows, "SELECT * FROM memories")}
     links = await select(rows, LINKS)
@@ -76,5 +77,5 @@ async def check(rows: Pool) -> None:
         assert (memory["first_seq"], memory["last_seq"], memory["revision"]) == (seqs[0], seqs[-1], 1)
     assert (memories, linked) == ({}, {})
     for mine in by_anima.values():
-        assert (mine[0]["first_seq"], mine[-1]["last_seq"]) == (0, EVENTS - 1)
+        assert (mine[0]["first_seq"], mine[-1]["last_seq"]) == (0, events - 1)
         assert all(before["last_seq"] + 1 == after["first_seq"] for before, after in pairwise(mine))

@@ -3,10 +3,13 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from typing import Any
 
+import psycopg
 import pytest
 from aiokafka.structs import TopicPartition
 
+import streams.consumer
 from stack.settings import Settings
 from streams.consumer import Batches, Consumer, NotOwner, Offsets
 from streams.kafka import topics_of
@@ -83,7 +86,8 @@ async def test_one_batch_is_prepared_ahead_and_all_are_written_in_order(
 async def test_a_batch_in_flight_while_partitions_move_is_not_written_again(
     ledger: Ledger, consumer: Consumer[Prepared]
 ) -> None:
-    await consumer.resume(list(consumer.next))  # as after a rebalance: the ledger does not know of the batch yet
+    [moved] = ledger.prepared[0]
+    consumer._forget([moved])  # as in a rebalance: the ledger does not know of the batch yet
     ledger.open.set()
     await eventually(ledger.complete, 30, "all is written")
     assert ledger.written == list(range(RECORDS))
@@ -97,6 +101,28 @@ async def test_what_was_prepared_behind_a_lost_batch_is_thrown_away(
     ledger.open.set()
     await eventually(ledger.complete, 30, "all is written")
     assert ledger.written == list(range(15, RECORDS))
+
+
+@pytest.mark.parametrize("step", ["load", "prepare", "write"])
+async def test_a_ledger_that_is_away_is_asked_again(
+    ledger: Ledger, consumer: Consumer[Prepared], step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was asked for as it went; and a write that says so may have been done."""
+    whole, failures = getattr(consumer, step), itertools.count()
+
+    async def failing(*given: Any) -> Any:
+        done = await whole(*given) if step == "write" else None
+        if next(failures) < 3:
+            raise psycopg.OperationalError("terminating connection due to administrator command")
+        return done or await whole(*given)
+
+    monkeypatch.setattr(streams.consumer, "PAUSE_S", 0.0)
+    setattr(consumer, step, failing)
+    consumer._forget(list(consumer.next))
+    ledger.open.set()
+    await eventually(ledger.complete, 30, "all is written")
+    assert ledger.written == list(range(RECORDS))
+    assert next(failures) >= 3
 
 
 async def test_the_batch_in_hand_is_finished_and_nothing_after_it(ledger: Ledger, consumer: Consumer[Prepared]) -> None:
