@@ -18,9 +18,10 @@ from streams.kafka import topics_of
 from tests.faults import clocks, crash_points, freezes, models, poison, processes, servers  # noqa: F401  they declare kinds
 from tests.faults.console import say
 from tests.faults.expected import derive
-from tests.faults.invariants import paid_twice, violations
+from tests.faults.invariants import violations
 from tests.faults.kinds import CLASSES, KINDS, Kind, NotHit
 from tests.faults.load import Load
+from tests.faults.money import paid_twice
 from tests.faults.probe import NotRecovered, recovered, settled
 from tests.faults.report import Injected, Outcome, show, write
 from tests.faults.rows import stored
@@ -82,15 +83,14 @@ async def run(folder: Path, kinds: list[Kind], seed: int, rate: float) -> Outcom
 
 async def _inject(here: Scene, kind: Kind, number: str) -> Injected:
     await asyncio.sleep(here.dice.uniform(0.5, 3.0))
-    begun, in_flight = time.time(), here.provider.in_flight()
-    injected = Injected(kind, begun, in_flight=in_flight)
+    injected = Injected(kind)
     try:
         await kind.inject(here)
-        injected.lifted_at = time.time()
         injected.recovery_s = await recovered(here.settings)
         say(f"{number}  {kind.of}: {kind.name}: recovered in {injected.recovery_s:.1f} s")
     except (NotRecovered, NotHit) as error:
         say(f"{number}  {kind.of}: {kind.name}: NOT SURVIVED: {error}")
+    here.mended()
     injected.until = time.time()
     return injected
 
@@ -99,7 +99,7 @@ async def _audit(here: Scene, load: Load, folder: Path, outcome: Outcome) -> Non
     log = await read(here.settings, topics_of(here.settings).events.name)
     expected, rows = derive(log, here.settings), await stored(here.settings)
     found: list[Violation] = violations(expected, rows, load.promises)
-    paid, outcome.lost_in_flight = paid_twice(rows, here.provider.account)
+    paid, outcome.repeats = paid_twice(rows, here.provider.account, here.strikes, here.settings.llm_timeout_s)
     outcome.counts = {"records in the log": len(log), "events": len(expected.events), "windows": len(expected.windows),
                       "poison records": len(expected.letters), "packs served": len(expected.recalls),
                       "model calls": len(here.provider.account)}  # fmt: skip

@@ -11,7 +11,7 @@ from streams.kafka import connection, topics_of
 from streams.records import Configure, Event, Weights
 from tests.faults.kinds import fault
 from tests.faults.probe import probe_keys
-from tests.faults.scene import Scene, frozen
+from tests.faults.scene import Scene
 from tests.faults.telemetry import HOUR_MS, QUIET
 from tests.live.log import Sent, send
 
@@ -62,8 +62,7 @@ async def behind(scene: Scene) -> None:
 @fault("clocks", "no ticks for a while")
 async def no_ticks(scene: Scene) -> None:
     await _due_soon(scene)
-    pids = [process.pid for process in scene.processes("score") if process.pid]
-    await frozen(pids, scene.dice.uniform(4, 16))
+    await scene.freeze(scene.processes("score"), scene.dice.uniform(4, 16))
     await asyncio.sleep(ROUND_S)
     await _never_due(scene)
 

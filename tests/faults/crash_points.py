@@ -42,6 +42,7 @@ async def _struck(scene: Scene, point: Point, pid: int) -> None:
     except TimeoutError:
         scene.dismiss(pid, signal.SIGKILL)
         raise NotHit(f"{point.name}: not hit within {LIMIT_S:g} s") from None
+    scene.struck(point.stage)
     if code != -signal.SIGKILL:
         raise NotHit(f"{point.name}: ended with {code}, see its log")
 

@@ -29,6 +29,7 @@ def _freeze(point: Point) -> None:
             try:
                 async with _changing(scene):
                     await _frozen(point, pid)
+                    scene.struck(point.stage)
                     await asyncio.sleep(SESSION_S * scene.dice.uniform(*LONG.get(point.stage, (1.5, 3))))
                 hit(pid, signal.SIGCONT)
                 with suppress(TimeoutError):

@@ -1,12 +1,11 @@
 """The auditor's rules: what the log makes necessary against what Postgres holds. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from tests.faults.expected import Expected
 from tests.faults.load import Promises
-from tests.faults.provider import VALID_TOKENS, Billed, key
 from tests.faults.rows import Rows, Stored
 from tests.faults.violation import Violation
 
@@ -138,27 +137,6 @@ def packs(expected: Expected, rows: Stored) -> Iterator[Violation]:
 def dangling(rows: Stored) -> Iterator[Violation]:
     """Nothing points to a row that is not there."""
     yield from (Violation("wrong", f"{count} {name}") for name, count in rows.dangling.items() if count)
-
-
-def paid_twice(rows: Stored, account: Sequence[Billed]) -> tuple[list[Violation], int]:
-    """Calls that were asked for again when their reply was in the ledger.
-
-    And how many replies were bought beside the one that the ledger keeps: each was on its way when a worker died or
-    froze. What they cost is in the ledger if they came to it, and on the account alone if not.
-    """
-    asked, found = defaultdict(list), []
-    for one in account:
-        asked[one.key].append(one)
-    for row in rows.calls:
-        kept_at, call = row["recorded_at"].timestamp(), row["call_id"][:12]
-        bills = asked[key(row["input"])]
-        counted, bought = row["input_tokens"] // VALID_TOKENS, sum(one.answered_at is not None for one in bills)
-        if counted > bought:
-            found.append(Violation("wrong", f"the ledger counts {counted} replies to {call}, and {bought} were bought"))
-        for again in (one for one in bills if one.received_at > kept_at):
-            what = f"{call}, {again.received_at - kept_at:.3f} s after its reply was recorded"
-            found.append(Violation("paid twice", what, _ms(row["recorded_at"])))
-    return found, sum(one.answered_at is not None for one in account) - len(rows.calls)
 
 
 def _ms(moment: Any) -> int:

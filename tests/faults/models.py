@@ -10,7 +10,7 @@ from aiohttp import web
 from tests.agents.llm.wire import Answer, chat_completions, raw, reset, status
 from tests.faults.kinds import fault
 from tests.faults.provider import Provider, embedded
-from tests.faults.scene import Scene, hit
+from tests.faults.scene import Scene
 
 LIMIT_S = 30.0  # for the requests that have to come to be harmed
 LOOK_S = 0.05
@@ -151,7 +151,7 @@ async def _strike_in_flight(scene: Scene, endpoint: str, stage: str, how: signal
             await under_way.wait()
         await asyncio.sleep(delay_s * scene.dice.uniform(0, 0.8))
         for process in scene.processes(stage):
-            hit(process.pid, how)
+            scene.hit(process, how)
     queue.clear()
     await asyncio.sleep(delay_s)
 

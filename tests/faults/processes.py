@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 from tests.faults.kinds import fault
-from tests.faults.scene import SESSION_S, Scene, frozen, hit
+from tests.faults.scene import SESSION_S, Scene
 
 STAGES = ("score", "sink", "index", "embed", "synthesize")
 
@@ -12,7 +12,7 @@ STAGES = ("score", "sink", "index", "embed", "synthesize")
 def _kill(name: str) -> None:
     @fault("kills", f"SIGKILL one {name}")
     async def kill(scene: Scene) -> None:
-        hit(scene.one_of(name).pid, signal.SIGKILL)
+        scene.hit(scene.one_of(name), signal.SIGKILL)
 
 
 for _name in (*STAGES, "api"):
@@ -22,26 +22,24 @@ for _name in (*STAGES, "api"):
 @fault("kills", "SIGKILL both workers of a stage")
 async def kill_both(scene: Scene) -> None:
     for process in scene.processes(scene.dice.choice(STAGES)):
-        hit(process.pid, signal.SIGKILL)
+        scene.hit(process, signal.SIGKILL)
 
 
 @fault("kills", "SIGKILL several stages at once")
 async def kill_several(scene: Scene) -> None:
     for process in scene.processes(*scene.dice.sample(STAGES, 3)):
-        hit(process.pid, signal.SIGKILL)
+        scene.hit(process, signal.SIGKILL)
 
 
 @fault("kills", "SIGTERM in mid-work")
 async def terminate(scene: Scene) -> None:
-    hit(scene.one_of(*STAGES, "api").pid, signal.SIGTERM)
+    scene.hit(scene.one_of(*STAGES, "api"), signal.SIGTERM)
 
 
 def _freeze(name: str) -> None:
     @fault("zombies", f"SIGSTOP one {name}, SIGCONT after its session")
     async def freeze(scene: Scene) -> None:
-        pid = scene.one_of(name).pid
-        assert pid is not None
-        await frozen([pid], SESSION_S * scene.dice.uniform(1.5, 3))
+        await scene.freeze([scene.one_of(name)], SESSION_S * scene.dice.uniform(1.5, 3))
 
 
 for _name in ("score", "synthesize", "sink"):
@@ -60,7 +58,7 @@ def _move(name: str) -> None:
     @fault("workers", f"rolling restart of {name}")
     async def rolling_restart(scene: Scene) -> None:
         for process in scene.processes(name):
-            hit(process.pid, signal.SIGTERM)
+            scene.hit(process, signal.SIGTERM)
             await asyncio.sleep(3)
 
 

@@ -26,12 +26,14 @@ PATIENCE = 2
 
 @dataclass
 class Billed:
-    """One request for a completion. `answered_at` is None unless a whole, valid reply left the server."""
+    """One request for a completion, in seconds since the epoch. `answered_at` is None unless a whole, valid reply left
+    the server; `over_at` is when it was dealt with, whatever came of it.
+    """
 
     key: str
     received_at: float
     answered_at: float | None = None
-    over: bool = False
+    over_at: float | None = None
 
 
 @dataclass
@@ -51,10 +53,6 @@ class Provider:
     account: list[Billed] = field(default_factory=list)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def in_flight(self) -> int:
-        """Requests for a completion that are being answered now."""
-        return sum(not one.over for one in self.account)
-
     async def chat(self, request: web.Request) -> web.StreamResponse:
         request["said"] = said = json.loads(await _first_turn(request))
         request["billed"] = billed = Billed(key(said), time.time())
@@ -65,7 +63,7 @@ class Provider:
             await asyncio.sleep(self.delay_s)
             return await self.memory(request)
         finally:
-            billed.over = True
+            billed.over_at = time.time()
 
     async def memory(self, request: web.Request, text: str | None = None) -> web.StreamResponse:
         """A valid reply, on the bill when all of it is sent. It says `text`, unless this was told otherwise before."""

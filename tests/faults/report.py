@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.kinds import CLASSES, NOT_OFFERED, Kind
+from tests.faults.money import Repeats
 from tests.faults.violation import Sort, Violation
 
 HEADINGS = ("fault", "injected", "survived", "lost", "duplicated", "paid twice", "wrong", "recovery p50 s", "max s")
@@ -21,12 +22,9 @@ SORTS: tuple[Sort, ...] = ("lost", "duplicated", "paid twice", "wrong")
 
 @dataclass
 class Injected:
-    """Times in seconds since the epoch; `recovery_s` from when the harm was over, None if it never recovered."""
+    """`until` in seconds since the epoch; `recovery_s` from when the harm was over, None if it never recovered."""
 
     kind: Kind
-    begun: float
-    in_flight: int = 0
-    lifted_at: float = 0.0
     until: float = 0.0
     recovery_s: float | None = None
     violations: list[Violation] = field(default_factory=list)
@@ -41,7 +39,7 @@ class Outcome:
     unblamed: list[Violation] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
-    lost_in_flight: int = 0
+    repeats: Repeats = field(default_factory=Repeats)
 
     @property
     def violations(self) -> list[Violation]:
@@ -73,13 +71,13 @@ class Outcome:
 
     def remarks(self) -> list[str]:
         without = f"Without a fault the same takes {median(self.baseline_s):.1f} s (p50 of {len(self.baseline_s)})."
-        flight = (
-            f"{self.lost_in_flight} replies of the model were on their way to a worker that died or froze, and another "
-            "asked again; "
-            f"{sum(one.in_flight for one in self.injected)} calls were in flight when faults began."
+        again = (
+            f"{self.repeats.taken} calls to the model were asked again because their reply was on its way when "
+            f"something was struck, of {self.repeats.in_flight} that were; "
+            f"{self.repeats.late} because it came after the time-out."
         )
         absent = [f"Not offered on this machine: {name}, since {why}." for name, why in NOT_OFFERED.items()]
-        return [without, flight, *absent, "; ".join(f"{count:,} {name}" for name, count in self.counts.items()) + "."]
+        return [without, again, *absent, "; ".join(f"{count:,} {name}" for name, count in self.counts.items()) + "."]
 
 
 def show(console: Console, outcome: Outcome) -> None:
@@ -126,7 +124,7 @@ def write(folder: Path, outcome: Outcome, machine: dict[str, str]) -> Path:
     path.write_text("\n".join(lines) + "\n")
     made = {"seed": outcome.seed, "rate": outcome.rate, "made": now.isoformat(timespec="seconds"), "machine": machine,
             "counts": outcome.counts, "errors": outcome.errors, "baseline_s": outcome.baseline_s,
-            "lost_in_flight": outcome.lost_in_flight,
+            "repeats": outcome.repeats._asdict(),
             "faults": [{"class": one.kind.of, "kind": one.kind.name, "recovery_s": one.recovery_s,
                         "violations": [list(violation) for violation in one.violations]} for one in outcome.injected],
             "violations": [list(violation) for violation in outcome.violations]}  # fmt: skip

@@ -6,11 +6,12 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
@@ -22,22 +23,31 @@ from tests.conftest import stack_settings
 from tests.faults.provider import Provider, providing
 from tests.faults.second_broker import SecondBroker, second_broker
 from tests.faults.small_disk import SmallDisk, small_disk
+from tests.faults.strikes import SERVERS, Strike
 from tests.live.log import eventually
 
 SESSION_S = 8.0  # after so long Kafka gives a silent worker's partitions to another
 
 
+class Worker(NamedTuple):
+    """A stage started beside those of the process manager."""
+
+    stage: str
+    process: "subprocess.Popen[bytes]"
+
+
 @dataclass
 class Scene:
-    """`dice` is drawn from by the fault at hand; `workers` are stages started beside those of the process manager;
-    `broker` holds the topic of memories; `disk` the tables that grow, None where there are no mounts."""
+    """`dice` is drawn from by the fault at hand; `workers` go by their pids; `broker` holds the topic of memories;
+    `disk` the tables that grow, None where there are no mounts; `strikes` is all that was struck."""
 
     stack: Stack
     provider: Provider
     dice: random.Random
     broker: SecondBroker
     disk: SmallDisk | None
-    workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    workers: dict[int, Worker] = field(default_factory=dict)
+    strikes: list[Strike] = field(default_factory=list)
 
     @property
     def settings(self) -> Settings:
@@ -57,30 +67,56 @@ class Scene:
         with log_path.open("ab") as log:
             command = [sys.executable, "-m", *module, name]
             process = subprocess.Popen(command, env=os.environ | variables(settings), stdout=log, stderr=log)
-        self.workers.append(process)
+        self.workers[process.pid] = Worker(name, process)
         return process.pid
+
+    def struck(self, name: str) -> None:
+        """Every strike is noted, right before it falls or when it is seen; `name` is that of a process or a program."""
+        now = time.time()
+        self.strikes.append(Strike(name.partition("-")[0], now, now))
+
+    def mended(self) -> None:
+        """Everything works again, servers too."""
+        for strike in self.strikes:
+            if strike.program in SERVERS and strike.until == strike.at:
+                strike.until = time.time()
+
+    def hit(self, process: Running, how: signal.Signals) -> None:
+        self.struck(process.name)
+        hit(process.pid, how)
+
+    async def freeze(self, processes: Sequence[Running], seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after so long. Their children stay as they are."""
+        for process in processes:
+            self.hit(process, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            for process in processes:
+                hit(process.pid, signal.SIGCONT)
 
     def dismiss(self, pid: int, how: signal.Signals = signal.SIGTERM) -> None:
         """End a worker that `stage` has started, and wait for it."""
-        for process in [one for one in self.workers if one.pid == pid]:
-            process.send_signal(how)
-            process.wait(30)
-            self.workers.remove(process)
+        if (worker := self.workers.get(pid)) is not None:
+            self.struck(worker.stage)
+            worker.process.send_signal(how)
+            worker.process.wait(30)
+            del self.workers[pid]
 
     async def end_of(self, pid: int, limit_s: float) -> int:
         """The exit code of a worker that `stage` has started. Raises TimeoutError if it does not end by itself."""
-        [process] = [one for one in self.workers if one.pid == pid]
         try:
-            code = await asyncio.to_thread(process.wait, limit_s)
+            code = await asyncio.to_thread(self.workers[pid].process.wait, limit_s)
         except subprocess.TimeoutExpired:
             raise TimeoutError from None
-        self.workers.remove(process)
+        del self.workers[pid]
         return code
 
     @asynccontextmanager
     async def replaced(self, name: str) -> AsyncIterator[str]:
         """One worker of a stage is stopped while the block lasts; gives its name in the group, for another to take."""
         process = await self._steady(name)
+        self.struck(process.name)
         self.stack.supervisor.stop_process(process)
         await eventually(lambda: self._ended(process), 30, f"{process.name} has stopped")
         try:
@@ -135,17 +171,6 @@ def hit(pid: int | None, how: signal.Signals) -> None:
             os.kill(pid, how)
 
 
-async def frozen(pids: list[int], seconds: float) -> None:
-    """SIGSTOP, and SIGCONT after so long. Their children stay as they are."""
-    for pid in pids:
-        hit(pid, signal.SIGSTOP)
-    try:
-        await asyncio.sleep(seconds)
-    finally:
-        for pid in pids:
-            hit(pid, signal.SIGCONT)
-
-
 def settings_for(folder: Path, provider: Provider, processes: int, **chosen: Any) -> Settings:
     return stack_settings(
         folder,
@@ -176,9 +201,9 @@ async def scene(folder: Path, dice: random.Random, **chosen: Any) -> AsyncIterat
                 try:
                     yield here
                 finally:
-                    for process in here.workers:
-                        process.kill()
-                        process.wait()
+                    for worker in here.workers.values():
+                        worker.process.kill()
+                        worker.process.wait()
                     await asyncio.to_thread(stack.stop)  # the disk and the second broker have to outlive it
         finally:
             await asyncio.to_thread(stack.stop)

@@ -8,47 +8,42 @@ import psycopg
 
 from sinks.database import dsn
 from tests.faults.kinds import NOT_OFFERED, fault
-from tests.faults.scene import Scene, frozen, hit
+from tests.faults.scene import Scene, hit
 from tests.faults.small_disk import allowed
 from tests.live.log import eventually
 
 CLIENTS = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
 
 
-def _pid(scene: Scene, name: str) -> int:
-    pid = scene.one_of(name).pid
-    assert pid is not None
-    return pid
-
-
 @fault("servers", "Kafka killed")
 async def kill_kafka(scene: Scene) -> None:
-    hit(_pid(scene, "kafka"), signal.SIGKILL)
+    scene.hit(scene.one_of("kafka"), signal.SIGKILL)
 
 
 @fault("servers", "Kafka restarted")
 async def restart_kafka(scene: Scene) -> None:
-    hit(_pid(scene, "kafka"), signal.SIGTERM)
+    scene.hit(scene.one_of("kafka"), signal.SIGTERM)
 
 
 @fault("servers", "Kafka frozen")
 async def freeze_kafka(scene: Scene) -> None:
-    await frozen([_pid(scene, "kafka")], scene.dice.uniform(3, 20))
+    await scene.freeze([scene.one_of("kafka")], scene.dice.uniform(3, 20))
 
 
 @fault("servers", "Postgres killed")
 async def kill_postgres(scene: Scene) -> None:
-    hit(_pid(scene, "postgres"), signal.SIGKILL)
+    scene.hit(scene.one_of("postgres"), signal.SIGKILL)
 
 
 @fault("servers", "Postgres restarted")
 async def restart_postgres(scene: Scene) -> None:
-    hit(_pid(scene, "postgres"), signal.SIGINT)
+    scene.hit(scene.one_of("postgres"), signal.SIGINT)
 
 
 @fault("servers", "all connections to Postgres terminated")
 async def terminate_connections(scene: Scene) -> None:
     async with await psycopg.AsyncConnection.connect(dsn(scene.settings), autocommit=True) as connection:
+        scene.struck("postgres")
         await connection.execute(f"SELECT pg_terminate_backend(pid) FROM ({CLIENTS}) AS client")
 
 
@@ -57,12 +52,14 @@ async def kill_backend(scene: Scene) -> None:
     """Postgres then ends all others and recovers as after a crash."""
     async with await psycopg.AsyncConnection.connect(dsn(scene.settings), autocommit=True) as connection:
         pids = [row[0] for row in await (await connection.execute(CLIENTS)).fetchall()]
+        scene.struck("postgres")
         hit(scene.dice.choice(pids), signal.SIGKILL)
 
 
 @fault("servers", "the leader of one topic away")
 async def no_leader(scene: Scene) -> None:
     """Of the topic of memories; the broker that holds all others goes on."""
+    scene.struck("kafka")
     scene.broker.kill()
     await asyncio.sleep(scene.dice.uniform(3, 15))
     scene.broker.start()

@@ -14,10 +14,12 @@ from streams.kafka import partition_of
 from streams.positions import Position
 from streams.records import Event
 from tests.faults.expected import Expected, derive
-from tests.faults.invariants import paid_twice, violations
+from tests.faults.invariants import violations
 from tests.faults.load import Promises
+from tests.faults.money import Repeats, paid_twice
 from tests.faults.provider import VALID_TOKENS, Billed, key
 from tests.faults.rows import Stored
+from tests.faults.strikes import Strike
 
 SETTINGS = Settings(_env_file=None, token_weight=0.0)
 KEY, START = b"wren", 1_700_000_000_000
@@ -178,14 +180,68 @@ def test_promises_are_kept() -> None:
     assert violations(twice, PERFECT, Promises(stored={3: Position(topic, HOME, 3)}, keyed={3})) == []
 
 
-def test_money_is_counted() -> None:
-    call = {"call_id": "a" * 64, "input": ["said"], "input_tokens": VALID_TOKENS, "recorded_at": moment(START)}
-    kept_at, asked, none = START / 1000, key(["said"]), key("nothing")
-    once = replace(PERFECT, calls=[call])
-    first = [Billed(asked, kept_at - 2, kept_at - 1), Billed(none, kept_at, None)]
-    assert paid_twice(once, first) == ([], 0)
-    assert paid_twice(once, [*first, Billed(asked, kept_at - 1, kept_at + 1)]) == ([], 1)  # it froze on its way
-    [violation], _ = paid_twice(once, [*first, Billed(asked, kept_at + 1, kept_at + 2)])
-    assert violation.sort == "paid twice"
-    [violation], _ = paid_twice(replace(PERFECT, calls=[call | {"input_tokens": 2 * VALID_TOKENS}]), first)
-    assert violation.sort == "wrong"
+KEPT = START / 1000
+CALL = {"call_id": "a" * 64, "input": ["said"], "input_tokens": VALID_TOKENS, "recorded_at": moment(START)}
+ONCE = replace(PERFECT, calls=[CALL])
+TIMEOUT_S = 4.0
+
+
+def bill(asked: float, answered: float | None, over: float | None = None) -> Billed:
+    """Of the call in the ledger, in seconds after the reply was recorded there."""
+    return Billed(key(["said"]), KEPT + asked, answered and KEPT + answered, over and KEPT + over)
+
+
+def struck(at: float, program: str = "synthesize", seconds: float = 0.0) -> Strike:
+    return Strike(program, KEPT + at, KEPT + at + seconds)
+
+
+def audited(bills: list[Billed], *strikes: Strike, rows: Stored = ONCE) -> tuple[list[str], Repeats]:
+    violations, repeats = paid_twice(rows, bills, strikes, TIMEOUT_S)
+    return [violation.sort for violation in violations], repeats
+
+
+FIRST, AGAIN = bill(-20, -19), bill(-9, -8)
+
+
+def test_a_call_asked_once_was_in_flight_if_it_was_not_recorded_yet() -> None:
+    assert audited([FIRST]) == ([], Repeats())
+    assert audited([FIRST], struck(-0.1), struck(-30), struck(1)) == ([], Repeats(in_flight=1))
+    assert audited([bill(-20, None, -19), AGAIN], struck(-18)) == ([], Repeats())  # it was answered with an error
+
+
+def test_what_the_ledger_has_is_not_asked_again() -> None:
+    assert audited([FIRST, bill(1, 2)], struck(-10), struck(1)) == (["paid twice"], Repeats(in_flight=1))
+    assert audited([FIRST, bill(1, None, 2)]) == (["paid twice"], Repeats())
+    twice = replace(PERFECT, calls=[CALL | {"input_tokens": 2 * VALID_TOKENS}])
+    assert audited([FIRST], rows=twice) == (["wrong"], Repeats())
+
+
+@pytest.mark.parametrize(
+    "strike", [struck(-19.5), struck(-10), struck(-20.1), struck(-10, "postgres"), struck(-60, "kafka", 41)]
+)
+def test_a_reply_may_be_lost_with_what_is_struck_on_its_way(strike: Strike) -> None:
+    assert audited([FIRST, AGAIN], strike) == ([], Repeats(taken=1, in_flight=1))
+
+
+@pytest.mark.parametrize("strike", [struck(-22), struck(-7), struck(-10, "score"), struck(-60, "kafka", 30)])
+def test_a_call_is_not_asked_again_for_nothing(strike: Strike) -> None:
+    sorts, repeats = audited([FIRST, AGAIN], strike)
+    assert sorts == ["paid twice"]
+    assert repeats.taken == 0
+
+
+def test_each_repeat_needs_a_strike_of_its_own() -> None:
+    third = bill(-3, -2)
+    assert audited([FIRST, AGAIN, third], struck(-10), struck(-5)) == ([], Repeats(taken=2, in_flight=2))
+    assert audited([FIRST, AGAIN, third], struck(-10))[0] == ["paid twice"]
+    assert audited([FIRST, bill(-9, None, -8), third], struck(-10)) == ([], Repeats(taken=1, in_flight=1))
+
+
+def test_an_error_and_a_reply_that_comes_too_late_are_asked_again() -> None:
+    assert audited([bill(-20, None, -19), AGAIN]) == ([], Repeats())
+    assert audited([bill(-20, -15.9), AGAIN]) == ([], Repeats(late=1))
+    assert audited([bill(-20, -17), AGAIN])[0] == ["paid twice"]
+
+
+def test_a_reply_that_never_came_to_the_ledger_counts_too() -> None:
+    assert audited([FIRST, AGAIN], rows=PERFECT)[0] == ["paid twice"]

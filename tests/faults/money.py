@@ -1,0 +1,103 @@
+"""The auditor's rule about money: why a call to the model was asked again. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from math import inf
+from typing import Literal, NamedTuple
+
+from tests.faults.provider import VALID_TOKENS, Billed, key
+from tests.faults.rows import Stored
+from tests.faults.strikes import Strike
+from tests.faults.violation import Violation
+
+# Whose end can take along a reply that is not in the ledger yet: the worker's, and that of the servers it works with.
+TAKING = ("synthesize", "kafka", "postgres")
+# How far a moment noted here may be from the true one: a request is on the wire, a loop is busy.
+BLUR_S = 0.5
+
+
+class Repeats(NamedTuple):
+    """Calls asked again though a valid reply had left the provider: `taken` were on their way when something was
+    struck, as `in_flight` in all were; `late` were answered when the client had given up.
+    """
+
+    taken: int = 0
+    late: int = 0
+    in_flight: int = 0
+
+
+class Asked(NamedTuple):
+    """A request, the next one for the same thing, and since when the ledger has its reply; seconds since the epoch."""
+
+    one: Billed
+    again: Billed | None
+    kept_at: float
+
+    def why_again(self, strikes: Sequence[Strike], timeout_s: float) -> Literal["", "kept", "taken", "late", "nothing"]:
+        """Empty if it was not asked again, or for an error. `kept` and `nothing` are no reasons."""
+        one, again = self.one, self.again
+        if again is None:
+            return ""
+        if again.received_at > self.kept_at:
+            return "kept"
+        if one.answered_at is None:
+            return ""
+        begun, ended = one.received_at - BLUR_S, again.received_at + BLUR_S
+        if any(begun <= strike.until and strike.at <= ended for strike in strikes):
+            return "taken"
+        return "late" if one.answered_at - one.received_at > timeout_s - BLUR_S else "nothing"
+
+    def on_its_way(self, at: float) -> bool:
+        """Whether its reply was neither in the ledger nor an error by then."""
+        if self.one.answered_at is None:
+            gone_at = inf if self.one.over_at is None else self.one.over_at
+        else:
+            gone_at = min(self.kept_at, inf if self.again is None else self.again.received_at)
+        return self.one.received_at <= at <= gone_at
+
+
+def paid_twice(
+    rows: Stored, account: Sequence[Billed], strikes: Sequence[Strike], timeout_s: float
+) -> tuple[list[Violation], Repeats]:
+    """Calls that were asked again when their reply was in the ledger, or though nothing had kept it from there.
+
+    What the replies beside those in the ledger cost is in the ledger if they came to it, and on the account alone if
+    not.
+    """
+    found, counts, in_flight = list(_miscounted(rows, account)), Counter[str](), 0
+    taking = [strike for strike in strikes if strike.program in TAKING]
+    for asked in _asked(rows, account):
+        why = asked.why_again(taking, timeout_s)
+        counts[why] += 1
+        in_flight += why == "taken" or any(asked.on_its_way(strike.at) for strike in taking)
+        if why in ("kept", "nothing"):
+            assert asked.again is not None
+            after_s = asked.again.received_at - (asked.kept_at if why == "kept" else asked.one.received_at)
+            since = "its reply was recorded" if why == "kept" else "the first time, and nothing was struck"
+            what = f"{asked.one.key[:12]}, {after_s:.3f} s after {since}"
+            found.append(Violation("paid twice", what, round(asked.again.received_at * 1000)))
+    return found, Repeats(counts["taken"], counts["late"], in_flight)
+
+
+def _asked(rows: Stored, account: Sequence[Billed]) -> Iterator[Asked]:
+    kept_at = {key(row["input"]): row["recorded_at"].timestamp() for row in rows.calls}
+    for name, bills in _by_key(account).items():
+        for one, again in zip(bills, [*bills[1:], None], strict=True):
+            yield Asked(one, again, kept_at.get(name, inf))
+
+
+def _miscounted(rows: Stored, account: Sequence[Billed]) -> Iterator[Violation]:
+    bills = _by_key(account)
+    for row in rows.calls:
+        counted = row["input_tokens"] // VALID_TOKENS
+        bought = sum(one.answered_at is not None for one in bills[key(row["input"])])
+        if counted > bought:
+            what = f"the ledger counts {counted} replies to {row['call_id'][:12]}, and {bought} were bought"
+            yield Violation("wrong", what)
+
+
+def _by_key(account: Sequence[Billed]) -> defaultdict[str, list[Billed]]:
+    found: defaultdict[str, list[Billed]] = defaultdict(list)
+    for one in account:
+        found[one.key].append(one)
+    return found
