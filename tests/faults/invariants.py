@@ -13,7 +13,8 @@ from tests.faults.violation import Violation
 def violations(expected: Expected, rows: Stored, promises: Promises) -> list[Violation]:
     """All rules but those about money and packs."""
     rules = (events(expected, rows), letters(expected, rows), windows(expected, rows), memories(expected, rows),
-             derived(expected, rows), promised(expected, promises), packs(expected, rows), dangling(rows))  # fmt: skip
+             derived(expected, rows), promised(expected, promises), batches(expected, promises), packs(expected, rows),
+             dangling(rows))  # fmt: skip
     return [found for rule in rules for found in rule]
 
 
@@ -109,7 +110,9 @@ def derived(expected: Expected, rows: Stored) -> Iterator[Violation]:
 
 
 def promised(expected: Expected, promises: Promises) -> Iterator[Violation]:
-    """What was answered 2xx is in the log once, at the position that was answered; the unanswered at most once."""
+    """What was answered 2xx is in the log once, at the position that was answered, and first if that was answered; the
+    unanswered at most once.
+    """
     yield from (Violation("wrong", answer) for answer in promises.broken)
     for position in promises.acknowledged:
         if (position.partition, position.offset) not in expected.records:
@@ -120,11 +123,36 @@ def promised(expected: Expected, promises: Promises) -> Iterator[Violation]:
             yield Violation("lost", f"posted event {number}, answered with {position}, is at {places}")
         if len(places) > 1 and number not in promises.keyed:
             yield Violation("duplicated", f"posted event {number}, answered with {position}, is at {places}")
+    for identity, position in promises.firsts:
+        first = expected.events.get(identity)
+        if first is None or (first.partition, first.offset) != (position.partition, position.offset):
+            yield Violation("wrong", f"event {identity}, answered to be first at {position}: the log has {first}")
     for number in promises.unknown:
         # With a dedupe key it was sent again and again, and may stand there often; it is one event all the same.
         places = expected.numbers.get(number, [])
         if len(places) > 1 and number not in promises.keyed:
             yield Violation("duplicated", f"posted event {number}, sent once, is at {places}")
+
+
+def batches(expected: Expected, promises: Promises) -> Iterator[Violation]:
+    """A batch that was answered is in the log in its order, up to the position answered: each event without a dedupe
+    key once, of the others each or an earlier one with its key.
+    """
+    for batch in promises.batches:
+        what, end = f"batch answered with {batch.after}", (batch.after.partition, batch.after.offset)
+        places = [expected.numbers.get(number, []) for number in batch.alone]
+        firsts = [expected.events.get(identity) for identity in batch.ids]
+        if None in firsts or not all(places):
+            yield Violation("lost", f"an event of the {what}")
+        if any(len(place) > 1 for place in places):
+            yield Violation("duplicated", f"an event of the {what}")
+        in_order = [place[0] for place in places if place]
+        known = [(first.partition, first.offset) for first in firsts if first]
+        own = [expected.numbers[number] for number in batch.numbers if number in expected.numbers]
+        if in_order != sorted(in_order) or max([*in_order, *known], default=end) > end:
+            yield Violation("wrong", f"the order of the {what}: {in_order}, {known}")
+        if len(own) < batch.accepted or end not in {*known, *(place for found in own for place in found)}:
+            yield Violation("wrong", f"{what} and {batch.accepted} accepted: {own}, {known}")
 
 
 def packs(expected: Expected, rows: Stored) -> Iterator[Violation]:

@@ -1,10 +1,12 @@
 """The telemetry on its way: part of it straight to Kafka, part of it through the API; and what was promised for it."""
 
 import asyncio
-import itertools
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
+from uuid import UUID
 
 import httpx
 from aiokafka import AIOKafkaProducer
@@ -12,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from stack.settings import Settings
 from streams.kafka import connection, partition_of, topics_of
-from streams.positions import Position
+from streams.positions import Position, anima_of, event_id
 from streams.records import Configure, Event
 from tests.faults.telemetry import ANIMAS, QUIET, Piece, anima_key, pieces
 
@@ -20,13 +22,29 @@ IN_FLIGHT = 64
 ANSWER_S = 20.0
 
 
+class Batch(NamedTuple):
+    """One that was answered: up to where it stands, how many of its events were appended, the numbers of all of them,
+    of those without a dedupe key, and the ids of those with one.
+    """
+
+    after: Position
+    accepted: int
+    numbers: list[int]
+    alone: list[int]
+    ids: list[UUID]
+
+
 @dataclass
 class Promises:
-    """What was answered. `stored`: by number, where the API said an event stands; `unknown`: posts that got no answer
-    or an error, so the event may stand in the log; `keyed`: numbers with a dedupe key, which are sent again; `broken`:
-    answers that the API must not give, whatever is away."""
+    """What was answered. `stored`: by number, where the API said that an event stands; `firsts`: by id, where it said
+    that one with a dedupe key is first; `unknown`: posts that got no answer or an error, so the event may
+    stand in the log; `keyed`: numbers with a dedupe key, which are sent again; `broken`: answers that the API must not
+    give, whatever is away.
+    """
 
     stored: dict[int, Position] = field(default_factory=dict)
+    firsts: list[tuple[UUID, Position]] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
     unknown: set[int] = field(default_factory=set)
     keyed: set[int] = field(default_factory=set)
     acknowledged: list[Position] = field(default_factory=list)
@@ -91,10 +109,9 @@ class Load:
         if piece.by == "kafka":
             await self._produce(piece)
         elif piece.by == "pack":
-            await self._pack(piece.key or b"", piece.event.content if piece.event else "")
+            await self._pack(piece.key or b"", piece.events[0].content)
         else:
-            assert piece.event is not None
-            await self._post(piece.key or b"", piece.event)
+            await self._post(piece.key or b"", piece.events)
 
     async def _produce(self, piece: Piece) -> None:
         partition = piece.partition
@@ -114,26 +131,22 @@ class Load:
         except KafkaError as error:
             self._note(f"kafka {type(error).__name__}")
 
-    async def _post(self, key: bytes, event: Event) -> None:
-        """With a dedupe key it is sent until it is answered; without one, once."""
-        assert event.meta is not None
-        number = event.meta["number"]
-        if event.dedupe_key:
-            self.promises.keyed.add(number)
-        tries = itertools.count() if event.dedupe_key else range(1)
-        for _ in tries:
+    async def _post(self, key: bytes, events: Sequence[Event]) -> None:
+        """Those with a dedupe key are sent until they are answered; those without one, once."""
+        self.promises.keyed |= {_number(event) for event in events if event.dedupe_key}
+        while events:
             try:
-                answer = await self._answer(key, event)
+                answer = await self._answer(key, events)
             except (httpx.HTTPError, OSError) as error:
                 self._note(f"http {type(error).__name__}")
             else:
                 if answer is not None:
-                    self._keep(number, answer)
+                    self._keep(key, events, answer)
                     return
-            if self.stopping.is_set():
-                break
+            again = [event for event in events if event.dedupe_key and not self.stopping.is_set()]
+            self.promises.unknown |= {_number(event) for event in events if event not in again}
+            events = again
             await asyncio.sleep(0.5)
-        self.promises.unknown.add(number)
 
     async def _pack(self, key: bytes, query: str) -> None:
         """A reader: gets a pack, or is told to come back."""
@@ -152,12 +165,15 @@ class Load:
                 self.ids[key] = matches[0]
         return self.ids.get(key)
 
-    async def _answer(self, key: bytes, event: Event) -> httpx.Response | None:
+    async def _answer(self, key: bytes, events: Sequence[Event]) -> httpx.Response | None:
         """None for an error that passes."""
         if (anima := await self._id(key)) is None:
             return None
-        body = event.model_dump(mode="json", exclude_none=True) | {"anima_id": anima}
-        answer = await self.http.post("/events", json=body)
+        bodies = [event.model_dump(mode="json", exclude_none=True) for event in events]
+        if len(events) == 1:
+            answer = await self.http.post("/events", json=bodies[0] | {"anima_id": anima})
+        else:
+            answer = await self.http.post("/events/batch", json={"anima_id": anima, "events": bodies})
         if answer.is_success:
             return answer
         assert answer.status_code == 503, answer.text
@@ -165,9 +181,26 @@ class Load:
         self._note("http 503")
         return None
 
-    def _keep(self, number: int, answer: httpx.Response) -> None:
-        if answer.status_code != 200:  # which says that another event with this dedupe key was first
-            self.promises.stored[number] = Position.parse(answer.json()["position"])
+    def _keep(self, key: bytes, events: Sequence[Event], answer: httpx.Response) -> None:
+        said, numbers = answer.json(), [_number(event) for event in events]
+        ids = [event_id(anima_of(key), 0, 0, event.dedupe_key) for event in events if event.dedupe_key]
+        if len(events) > 1:
+            alone = [_number(event) for event in events if not event.dedupe_key]
+            assert said["accepted"] + said["repeated"] == len(events), said
+            batch = Batch(Position.parse(said["after"]), said["accepted"], numbers, alone, ids)
+            self.promises.batches.append(batch)
+            return
+        position = Position.parse(said["position"])
+        if answer.status_code != 200:  # which says that nothing of this was stored: another event was first
+            self.promises.stored[numbers[0]] = position
+        if answer.status_code != 202:
+            self.promises.firsts += [(identity, position) for identity in ids]
 
     def _note(self, error: str) -> None:
         self.promises.errors[error] = self.promises.errors.get(error, 0) + 1
+
+
+def _number(event: Event) -> int:
+    assert event.meta is not None
+    number: int = event.meta["number"]
+    return number

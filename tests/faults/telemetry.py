@@ -8,7 +8,7 @@ from streams.records import Configure, Event, Weights
 from tests.streams.poison import POISON
 
 ANIMAS = 40
-POISON_SHARE, CONFIGURE_SHARE, LATE_SHARE, REPEAT_SHARE, PACK_SHARE = 0.05, 0.01, 0.03, 0.05, 0.02
+POISON_SHARE, CONFIGURE_SHARE, LATE_SHARE, REPEAT_SHARE, PACK_SHARE, BATCH_SHARE = 0.05, 0.01, 0.03, 0.05, 0.02, 0.01
 HOUR_MS = 3_600_000
 WORDS = """
 crane parcel harbour ledger blue red Monday courier invoice berth pilot Ottoline storm rope
@@ -26,12 +26,14 @@ QUIET = Weights(time_weight=0, event_weight=0, token_weight=0, threshold=50)
 
 
 class Piece(NamedTuple):
-    """One thing to send, or with `pack` to ask for, in `pause_s`; its timestamp lies `late_ms` back."""
+    """One thing to send, to `kafka` or by `http`, or with `pack` to ask for, in `pause_s`; its timestamp lies `late_ms`
+    back. Several events are a batch.
+    """
 
     by: str
     key: bytes | None
     value: bytes | None
-    event: Event | None = None
+    events: tuple[Event, ...] = ()
     partition: int | None = None
     late_ms: int = 0
     pause_s: float = 0.0
@@ -49,11 +51,13 @@ def pieces(seed: int, per_s: float) -> Iterator[Piece]:
         length = dice.choice((1, 1, 5, 20, 100))  # a burst belongs to one anima now and then
         same = dice.random() < 0.3
         key = anima_key(_anima(dice))
+        begun = number
         for _ in range(length):
-            yield _piece(dice, number, key if same else anima_key(_anima(dice)))
-            number += 1
-        yield _piece(dice, number, key)._replace(pause_s=(length + 1) / per_s)
-        number += 1
+            yield (piece := _piece(dice, number, key if same else anima_key(_anima(dice))))
+            number += max(1, len(piece.events))
+        piece = _piece(dice, number, key)
+        number += max(1, len(piece.events))
+        yield piece._replace(pause_s=(number - begun) / per_s)
 
 
 def _anima(dice: random.Random) -> int:
@@ -69,11 +73,14 @@ def _piece(dice: random.Random, number: int, key: bytes) -> Piece:
     if chance < POISON_SHARE + CONFIGURE_SHARE:
         return Piece("kafka", key, Configure(weights=dice.choice(CHANGES)).value())
     if chance > 1 - PACK_SHARE:
-        return Piece("pack", key, None, _event(dice, number))
+        return Piece("pack", key, None, (_event(dice, number),))
+    if chance > 1 - PACK_SHARE - BATCH_SHARE:
+        length = dice.choice((2, 5, 30))
+        return Piece("http", key, None, tuple(_event(dice, number + more) for more in range(length)))
     late = dice.randrange(6 * HOUR_MS) if dice.random() < LATE_SHARE else 0
     by = dice.choices(("kafka", "http"), (8, 1 if late else 2))[0]
     event = _event(dice, number)
-    return Piece(by, key, event.value(), event, late_ms=late if by == "kafka" else 0)
+    return Piece(by, key, event.value(), (event,), late_ms=late if by == "kafka" else 0)
 
 
 def _event(dice: random.Random, number: int) -> Event:

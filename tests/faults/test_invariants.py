@@ -11,11 +11,11 @@ import pytest
 
 from stack.settings import Settings
 from streams.kafka import partition_of
-from streams.positions import Position
+from streams.positions import Position, anima_of, event_id
 from streams.records import Event
 from tests.faults.expected import Expected, derive
 from tests.faults.invariants import violations
-from tests.faults.load import Promises
+from tests.faults.load import Batch, Promises
 from tests.faults.money import Repeats, paid_twice
 from tests.faults.provider import VALID_TOKENS, Billed, key
 from tests.faults.rows import Stored
@@ -165,6 +165,40 @@ def test_rows_of_nothing_are_found() -> None:
         "duplicated"
     }
     assert found(replace(PERFECT, packs=[{"partition": HOME, "offset": 1}])) == {"duplicated"}
+
+
+def test_what_is_answered_to_be_first_is() -> None:
+    topic, said = "elephantasm.events", event_id(anima_of(KEY), 0, 0, "same")
+    assert found(PERFECT, Promises(firsts=[(said, Position(topic, HOME, 7))])) == set()
+    assert found(PERFECT, Promises(firsts=[(said, Position(topic, HOME, 30))])) == {"wrong"}  # it was second
+    unsaid = event_id(anima_of(KEY), 0, 0, "other")
+    assert found(PERFECT, Promises(firsts=[(unsaid, Position(topic, HOME, 7))])) == {"wrong"}
+
+
+def batch(last: int, accepted: int, numbers: list[int], *ids: UUID) -> Promises:
+    """Those of the numbers without a dedupe key, and the ids of the others."""
+    alone = [number for number in numbers if number not in (7, 30)]
+    return Promises(batches=[Batch(Position("elephantasm.events", HOME, last), accepted, numbers, alone, list(ids))])
+
+
+SAME = event_id(anima_of(KEY), 0, 0, "same")
+
+
+def test_a_batch_is_in_the_log_up_to_its_answer() -> None:
+    assert found(PERFECT, batch(8, 3, [6, 7, 8], SAME)) == set()
+    assert found(PERFECT, batch(7, 2, [6, 7], SAME)) == set()
+    assert found(PERFECT, batch(7, 0, [30], SAME)) == set()  # it was left out: another event was first
+    assert found(PERFECT, batch(30, 1, [30], SAME)) == set()  # it was appended though: the other came in between
+    assert found(PERFECT, batch(8, 2, [6, 8, 70])) == {"lost"}
+    assert found(PERFECT, batch(8, 2, [6, 8], STRANGER)) == {"lost"}
+    assert found(PERFECT, batch(6, 1, [6, 8])) == {"wrong"}  # an event stands behind the answer
+    assert found(PERFECT, batch(6, 1, [6], SAME)) == {"wrong"}
+    assert found(PERFECT, batch(8, 2, [8, 6])) == {"wrong"}  # not in its order
+    assert found(PERFECT, batch(9, 2, [6, 8])) == {"wrong"}  # the answer names the event of somebody else
+    assert found(PERFECT, batch(8, 3, [6, 8])) == {"wrong"}  # fewer than were counted
+    twice = replace(EXPECTED, numbers=EXPECTED.numbers | {6: [(HOME, 6), (HOME, 60)]})
+    [violation] = violations(twice, PERFECT, batch(8, 2, [6, 8]))
+    assert violation.sort == "duplicated"
 
 
 def test_promises_are_kept() -> None:
