@@ -1,6 +1,7 @@
-"""Where the numbers were made. No names of hosts or people."""
+"""On what the numbers were made. No names of hosts or people."""
 
 import platform
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +15,7 @@ def machine(folder: Path) -> dict[str, str]:
     """`folder` is where the servers keep their files."""
     server = execute(postgres.installation() / "bin/postgres", "--version").stdout
     return {
+        "commit": _commit(),
         "cpu": _cpu(),
         "cores": str(psutil.cpu_count()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
@@ -25,6 +27,15 @@ def machine(folder: Path) -> dict[str, str]:
         "aiokafka": version("aiokafka"),
         "faust-streaming": version("faust-streaming"),
     }
+
+
+def _commit() -> str:
+    """Short. Figures that were written are no change of what they are about."""
+    if shutil.which("git") is None:
+        return "unknown"
+    found = execute("git", "rev-parse", "--short", "HEAD", cwd=jars.CHECKOUT).stdout.strip()
+    changed = execute("git", "status", "--porcelain", "--", ".", ":!benchmarks/results", cwd=jars.CHECKOUT).stdout
+    return f"{found or 'unknown'}{' + changes' if changed else ''}"
 
 
 def _cpu() -> str:
