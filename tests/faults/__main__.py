@@ -2,28 +2,25 @@
 
 import asyncio
 import random
-import shutil
 import sys
-import tempfile
-import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from benchmarks.isolation import isolate
-from benchmarks.machine import machine
 from streams.kafka import topics_of
 from tests.faults import clocks, crash_points, freezes, models, poison, processes, servers  # noqa: F401  they declare kinds
 from tests.faults.console import say
 from tests.faults.expected import derive
-from tests.faults.invariants import violations
-from tests.faults.kinds import CLASSES, KINDS, Kind, NotHit
+from tests.faults.injected import inject
+from tests.faults.invariants import repeated, violations
+from tests.faults.kinds import CLASSES, KINDS, Kind
 from tests.faults.load import Load
+from tests.faults.measured import Ended, frame
 from tests.faults.money import paid_twice
-from tests.faults.probe import NotRecovered, recovered, settled
-from tests.faults.report import Injected, Outcome, show, write
+from tests.faults.probe import recovered, settled
+from tests.faults.report import Outcome, show, write
 from tests.faults.rows import stored
 from tests.faults.scene import Scene, scene
 from tests.faults.schedule import schedule
@@ -43,32 +40,28 @@ def main(
     keep: Annotated[bool, typer.Option("--keep", help="Leave logs and rows where they are.")] = False,
 ) -> None:
     """Break a stack of its own, in a temporary directory (TMPDIR says where). Exit code 1 if anything was lost."""
-    isolate()
     kinds = [kind for kind in KINDS if only is None or only == kind.of or only in kind.name]
     if not kinds:
         sys.exit(f"No fault is called {only!r}. There are:\n" + "\n".join(f"  {k.of}: {k.name}" for k in KINDS))
-    folder = Path(tempfile.mkdtemp(prefix="elephantasm-faults-"))
-    try:
-        outcome = asyncio.run(run(folder, schedule(kinds, faults, seed), seed, rate))
-    finally:
-        if keep:
-            say(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-    show(Console(width=None if sys.stdout.isatty() else 140), outcome)
-    if out is not None:
-        say(str(write(out, outcome, machine(out))))
-    sys.exit(not outcome.clean)
+
+    async def ended(folder: Path) -> Ended:
+        outcome = Outcome(seed, rate, only)
+        await run(folder, schedule(kinds, faults, seed), outcome)
+        return Ended(partial(show, outcome=outcome), partial(write, outcome=outcome), outcome.clean)
+
+    frame("faults", ended, out, keep=keep)
 
 
-async def run(folder: Path, kinds: list[Kind], seed: int, rate: float) -> Outcome:
+async def run(folder: Path, kinds: list[Kind], outcome: Outcome) -> None:
+    seed, rate = outcome.seed, outcome.rate
     async with scene(folder / "disturbed", random.Random(f"faults {seed}")) as here:
         load = Load(here.settings, seed, rate)
         loading = asyncio.ensure_future(load.run())
         say(f"ready; {rate:g} records/s")
-        outcome = Outcome(seed, rate, baseline_s=[await recovered(here.settings) for _ in range(5)])
+        outcome.baseline_s = [await recovered(here.settings) for _ in range(5)]
         for number, kind in enumerate(kinds):
-            outcome.injected.append(await _inject(here, kind, f"{number + 1}/{len(kinds)}"))
+            await asyncio.sleep(here.dice.uniform(0.5, 3.0))
+            outcome.injected.append(await inject(here, kind, f"{number + 1}/{len(kinds)}"))
             if loading.done():
                 loading.result()
         await load.stop()
@@ -78,31 +71,18 @@ async def run(folder: Path, kinds: list[Kind], seed: int, rate: float) -> Outcom
         say(f"{load.sent:,} records sent; looking for what is missing")
         outcome.errors = load.promises.errors
         await _audit(here, load, folder, outcome)
-    return outcome
-
-
-async def _inject(here: Scene, kind: Kind, number: str) -> Injected:
-    await asyncio.sleep(here.dice.uniform(0.5, 3.0))
-    injected = Injected(kind)
-    try:
-        await kind.inject(here)
-        injected.recovery_s = await recovered(here.settings)
-        say(f"{number}  {kind.of}: {kind.name}: recovered in {injected.recovery_s:.1f} s")
-    except (NotRecovered, NotHit) as error:
-        say(f"{number}  {kind.of}: {kind.name}: NOT SURVIVED: {error}")
-    here.mended()
-    injected.until = time.time()
-    return injected
 
 
 async def _audit(here: Scene, load: Load, folder: Path, outcome: Outcome) -> None:
     log = await read(here.settings, topics_of(here.settings).events.name)
+    letters = await read(here.settings, topics_of(here.settings).dead_letters.name)
     expected, rows = derive(log, here.settings), await stored(here.settings)
     found: list[Violation] = violations(expected, rows, load.promises)
     paid, outcome.repeats = paid_twice(rows, here.provider.account, here.strikes, here.settings.llm_timeout_s)
     outcome.counts = {"records in the log": len(log), "events": len(expected.events), "windows": len(expected.windows),
                       "poison records": len(expected.letters), "packs served": len(expected.recalls),
-                      "model calls": len(here.provider.account)}  # fmt: skip
+                      "model calls": len(here.provider.account),
+                      "dead letters that stand on their topic once more": repeated(letters)}  # fmt: skip
     say(", ".join(f"{count:,} {name}" for name, count in outcome.counts.items()))
     say("the same log once more, undisturbed")
     found += paid + await differences(here.settings, here.provider, log, folder / "undisturbed")

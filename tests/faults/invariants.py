@@ -1,7 +1,7 @@
 """The auditor's rules: what the log makes necessary against what Postgres holds. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tests.faults.expected import Expected
@@ -56,6 +56,14 @@ def letters(expected: Expected, rows: Stored) -> Iterator[Violation]:
             yield Violation("wrong", f"bytes of the dead letter of {at[0]}/{at[1]}", expected.records[at])
     for at in found:
         yield Violation("wrong", f"{at[0]}/{at[1]} is a dead letter and can be read", expected.records.get(at))
+
+
+def repeated(letters: Iterable[Any]) -> int:
+    """Of the records on the topic of dead letters, those that say again what one before them has said: a crash may
+    double them there, though not in the rows.
+    """
+    said = [tuple(value for name, value in letter.headers if name in ("source", "stage")) for letter in letters]
+    return len(said) - len(set(said))
 
 
 def windows(expected: Expected, rows: Stored) -> Iterator[Violation]:

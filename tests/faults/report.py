@@ -1,6 +1,7 @@
 """The table that says what was lost, by class of fault."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,7 +12,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.kinds import CLASSES, NOT_OFFERED, Kind
+from tests.faults.injected import Injected
+from tests.faults.kinds import CLASSES, NOT_OFFERED
 from tests.faults.money import Repeats
 from tests.faults.violation import Sort, Violation
 
@@ -21,20 +23,11 @@ SORTS: tuple[Sort, ...] = ("lost", "duplicated", "paid twice", "wrong")
 
 
 @dataclass
-class Injected:
-    """`until` in seconds since the epoch; `recovery_s` from when the harm was over, None if it never recovered."""
-
-    kind: Kind
-    until: float = 0.0
-    recovery_s: float | None = None
-    violations: list[Violation] = field(default_factory=list)
-
-
-@dataclass
 class Outcome:
     seed: int
     rate: float
-    baseline_s: list[float]
+    only: str | None = None
+    baseline_s: list[float] = field(default_factory=list)
     injected: list[Injected] = field(default_factory=list)
     unblamed: list[Violation] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -104,14 +97,22 @@ def _by_kind(found: list[Violation]) -> list[list[Violation]]:
     return list(kinds.values())
 
 
-def write(folder: Path, outcome: Outcome, machine: dict[str, str]) -> Path:
-    """`<date>-faults-seed<n>.md` and `.json`; returns the path of the first."""
+def stem(now: datetime, seed: int, only: str | None) -> str:
+    """Of the files: `2026-11-21-faults-crash-points-seed1`."""
+    words = re.findall(r"[a-z0-9]+", (only or "").lower())
+    return "-".join([f"{now:%Y-%m-%d}-faults", *words, f"seed{seed}"])
+
+
+def write(folder: Path, machine: dict[str, str], outcome: Outcome) -> Path:
+    """A `.md` and a `.json`; returns the path of the first."""
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
-    path = folder / f"{now:%Y-%m-%d}-faults-seed{outcome.seed}.md"
+    path = folder / f"{stem(now, outcome.seed, outcome.only)}.md"
+    command = f"make faults FAULTS={len(outcome.injected)} SEED={outcome.seed}"
+    command += f' ONLY="{outcome.only}"' if outcome.only else ""
     head = f"# faults, seed {outcome.seed}, {now:%Y-%m-%d %H:%M} UTC"
     lines = [head, "", ", ".join(f"{what} {value}" for what, value in machine.items()), ""]
-    lines += [f"`make faults FAULTS={len(outcome.injected)} SEED={outcome.seed}`, {outcome.rate:g} records/s.", ""]
+    lines += [f"`{command}`, {outcome.rate:g} records/s.", ""]
     lines += [f"| {' | '.join(HEADINGS)} |", "|---|" + "--:|" * (len(HEADINGS) - 1)]
     lines += [f"| {' | '.join(row)} |" for row in outcome.rows()]
     lines += ["", *(line for remark in outcome.remarks() for line in (remark, ""))]
@@ -122,9 +123,9 @@ def write(folder: Path, outcome: Outcome, machine: dict[str, str]) -> Path:
         took = f"{median(times):.1f} | {max(times):.1f}" if times else " | "
         lines.append(f"| {kind.name} | {kind.of} | {len(mine)} | {len(times)} | {took} |")
     path.write_text("\n".join(lines) + "\n")
-    made = {"seed": outcome.seed, "rate": outcome.rate, "made": now.isoformat(timespec="seconds"), "machine": machine,
-            "counts": outcome.counts, "errors": outcome.errors, "baseline_s": outcome.baseline_s,
-            "repeats": outcome.repeats._asdict(),
+    made = {"seed": outcome.seed, "only": outcome.only, "rate": outcome.rate,
+            "made": now.isoformat(timespec="seconds"), "machine": machine, "counts": outcome.counts,
+            "errors": outcome.errors, "baseline_s": outcome.baseline_s, "repeats": outcome.repeats._asdict(),
             "faults": [{"class": one.kind.of, "kind": one.kind.name, "recovery_s": one.recovery_s,
                         "violations": [list(violation) for violation in one.violations]} for one in outcome.injected],
             "violations": [list(violation) for violation in outcome.violations]}  # fmt: skip

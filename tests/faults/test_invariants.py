@@ -14,7 +14,7 @@ from streams.kafka import partition_of
 from streams.positions import Position, anima_of, event_id
 from streams.records import Event
 from tests.faults.expected import Expected, derive
-from tests.faults.invariants import violations
+from tests.faults.invariants import repeated, violations
 from tests.faults.load import Batch, Promises
 from tests.faults.money import Repeats, paid_twice
 from tests.faults.provider import VALID_TOKENS, Billed, key
@@ -173,6 +173,14 @@ def test_what_is_answered_to_be_first_is() -> None:
     assert found(PERFECT, Promises(firsts=[(said, Position(topic, HOME, 30))])) == {"wrong"}  # it was second
     unsaid = event_id(anima_of(KEY), 0, 0, "other")
     assert found(PERFECT, Promises(firsts=[(unsaid, Position(topic, HOME, 7))])) == {"wrong"}
+
+
+def test_letters_that_stand_on_their_topic_twice_are_counted() -> None:
+    letters = [
+        SimpleNamespace(headers=(("source", source), ("stage", stage), ("reason", b"not JSON")))
+        for source, stage in ((b"e/0/1", b"sink"), (b"e/0/2", b"sink"), (b"e/0/1", b"synthesize"), (b"e/0/1", b"sink"))
+    ]
+    assert repeated(letters) == 1
 
 
 def batch(last: int, accepted: int, numbers: list[int], *ids: UUID) -> Promises:
