@@ -1,4 +1,7 @@
-"""`python -m tests.faults.soak`: load and a fault every so often, for half an hour; memory, handles, recovery, lag."""
+"""`python -m tests.faults.soak`: load and a fault every so often, for half an hour; memory, handles, recovery, lag.
+
+The load is a stream of events to Kafka, and clients that ask the API for packs and post events to it.
+"""
 
 import asyncio
 import random
@@ -14,10 +17,12 @@ import typer
 from benchmarks.figure import Figure
 from streams.settling import NotSettled
 from tests.faults import models, processes, servers  # noqa: F401  they declare kinds
+from tests.faults.clients import Clients
 from tests.faults.console import say
-from tests.faults.kinds import KINDS, Kind
+from tests.faults.injected import Injected, inject
+from tests.faults.kinds import KINDS
 from tests.faults.measured import measure
-from tests.faults.probe import NotRecovered, recovered, settled
+from tests.faults.probe import settled
 from tests.faults.scene import Scene, scene
 from tests.faults.schedule import schedule
 from tests.faults.stream import Stream
@@ -44,10 +49,11 @@ def main(
 async def soak(folder: Path, seconds: float, rate: float, every: float, seed: int) -> Sequence[Figure]:
     # Windows of a hundred events: the model's pace is not what is looked at.
     async with scene(folder, random.Random(f"soak faults {seed}"), threshold=50.0, token_weight=0.0) as here:
-        watch, stream = Watch(here), Stream(here.settings, seed, rate)
-        running = [asyncio.ensure_future(watch.run()), asyncio.ensure_future(stream.run())]
-        say(f"ready; {rate:g} events/s for {seconds:g} s, a fault every {every:g} s")
-        begun, times, unhealed = time.monotonic(), list[float](), 0
+        watch, stream, clients = Watch(here), Stream(here.settings, seed, rate), Clients(here.settings, seed)
+        running = [asyncio.ensure_future(one.run()) for one in (watch, stream, clients)]
+        due = int(seconds / every)
+        say(f"ready; {rate:g} events/s for {seconds:g} s, a fault every {every:g} s: {due} are due")
+        begun, injected = time.monotonic(), list[Injected]()
         kinds = schedule(
             [kind for kind in KINDS if kind.of in ("kills", "zombies", "workers", "servers", "models")], 10_000, seed
         )
@@ -55,12 +61,16 @@ async def soak(folder: Path, seconds: float, rate: float, every: float, seed: in
             if time.monotonic() - begun + every > seconds:
                 break
             await asyncio.sleep(max(0.0, begun + (number + 1) * every - time.monotonic()))
-            healed = await _strike(here, kind)
-            times += [healed] if healed is not None else []
-            unhealed += healed is None
+            injected.append(await inject(here, kind, f"{number + 1}/{due}"))
         for task in running:
+            if task.done():
+                task.result()
             task.cancel()
-        return figures_of(watch, stream, times, unhealed, await _drained(here), begun, seconds)
+        found = [Figure("events sent", stream.sent, "", note=f"{stream.sent / seconds:,.0f} a second"),
+                 Figure("faults due", due, ""), *_recovered(injected),
+                 Figure("lag back to zero after the last event", await _drained(here), "s", at_most=DRAIN_S),
+                 *_answers(clients)]  # fmt: skip
+        return found + _growth(watch, begun + min(WARM_S, seconds / 2))
 
 
 async def _drained(here: Scene) -> float:
@@ -74,30 +84,24 @@ async def _drained(here: Scene) -> float:
     return time.monotonic() - begun
 
 
-async def _strike(here: Scene, kind: Kind) -> float | None:
-    try:
-        await kind.inject(here)
-        took = await recovered(here.settings)
-    except NotRecovered as error:
-        say(f"{kind.of}: {kind.name}: NOT RECOVERED: {error}")
-        return None
-    say(f"{kind.of}: {kind.name}: recovered in {took:.1f} s")
-    return took
-
-
-def figures_of(
-    watch: Watch, stream: Stream, times: list[float], unhealed: int, drained: float, begun: float, seconds: float
-) -> list[Figure]:
-    p95 = quantiles(times, n=20)[-1] if len(times) > 1 else times[0]
-    found = [
-        Figure("events sent", stream.sent, "", note=f"{stream.sent / seconds:,.0f} a second"),
-        Figure("faults", len(times) + unhealed, "", note="each waits for the recovery from the one before"),
-        Figure("faults not recovered from", unhealed, "", at_most=0),
-        Figure("recovery p50", median(times), "s"),
-        Figure("recovery p95", p95, "s", at_most=15),
-        Figure("lag back to zero after the last event", drained, "s", at_most=DRAIN_S),
+def _recovered(injected: Sequence[Injected]) -> list[Figure]:
+    times = [one.recovery_s for one in injected if one.recovery_s is not None]
+    return [
+        Figure("faults injected", len(injected), "", note="each waits for the recovery from the one before"),
+        Figure("faults not recovered from", len(injected) - len(times), "", at_most=0),
+        Figure("recovery p50", median(times) if times else inf, "s"),
+        Figure("recovery p95", quantiles(times, n=20)[-1] if len(times) > 1 else inf, "s", at_most=15),
     ]
-    since = begun + min(WARM_S, seconds / 2)
+
+
+def _answers(clients: Clients) -> list[Figure]:
+    counted = [Figure(f"API, {what} answered {answer}", count, "") for (what, answer), count in clients.answers.items()]
+    return [*sorted(counted, key=lambda figure: figure.name),
+            Figure("API, answers that it must not give", clients.unexpected(), "", at_most=0)]  # fmt: skip
+
+
+def _growth(watch: Watch, since: float) -> list[Figure]:
+    found = []
     for program in watch.samples:
         before, after = watch.growth(program, "rss", since)
         found.append(Figure(f"{program}, memory at the end", after / MB, "MB", at_most=GROWTH * before / MB,
