@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple
 
 from tests.faults.provider import VALID_TOKENS, Billed, key
 from tests.faults.rows import Stored
-from tests.faults.strikes import Strike
+from tests.faults.strikes import SERVERS, Strike
 from tests.faults.violation import Violation
 
 # Whose end can take along a reply that is not in the ledger yet: the worker's, and that of the servers it works with.
-TAKING = ("synthesize", "kafka", "postgres")
+TAKING = ("synthesize", *SERVERS)
 # How far a moment noted here may be from the true one: a request is on the wire, a loop is busy.
 BLUR_S = 0.5
 

@@ -2,16 +2,20 @@
 
 import asyncio
 import random
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import psycopg
 import typer
 
 from benchmarks.figure import Figure
+from sinks.database import dsn
+from stack.kafka import JVM
 from streams.lag import lags
 from tests.faults.console import say
 from tests.faults.measured import measure
@@ -22,8 +26,14 @@ from tests.faults.watch import STAGES, Watch
 
 STEADY_S = 60.0
 SLOW_S = 30.0  # of a call
-BOUND = 400  # MB that a process of a stage or of the API may take, whatever stands still
 MB = 1_000_000
+BOUND = 400 * MB  # of a process of a stage or of the API, whatever stands still
+# The heap's limit, and as much again for what the JVM keeps beside it: its buffers have the same limit.
+KAFKA_BOUND = 2 * int(re.findall(r"-Xmx(\d+)m", " ".join(JVM))[0]) * 2**20
+POSTGRES_BOUND = (
+    "SELECT pg_size_bytes(current_setting('shared_buffers')) + count(*) * pg_size_bytes(current_setting('work_mem')) "
+    "FROM pg_stat_activity WHERE backend_type = 'client backend'"
+)
 
 
 def no_sink(here: Scene) -> AbstractAsyncContextManager[None]:
@@ -88,7 +98,9 @@ async def pressed(folder: Path, what: str, seconds: float, rate: float) -> Seque
             Figure(f"{stage} drains", drained / took, "records/s", baseline=steady, baseline_name="steady",
                    times_baseline=0.8),
         ]  # fmt: skip
-        return found + [_largest(watch, program, pressed_at) for program in (*STAGES, "api")]
+        found += [_most(watch, program, "rss", pressed_at, BOUND) for program in (*STAGES, "api")]
+        return [*found, _most(watch, "kafka", "whole", pressed_at, KAFKA_BOUND),
+                _most(watch, "postgres", "whole", pressed_at, await _postgres_bound(here))]  # fmt: skip
 
 
 async def _behind(here: Scene, stage: str) -> int:
@@ -100,10 +112,18 @@ async def _records(here: Scene, stage: str) -> int:
     return sum(one.next for one in await lags(here.settings) if one.stage == stage)
 
 
-def _largest(watch: Watch, program: str, since: float) -> Figure:
-    most = max((one.rss for one in watch.samples[program] if one.at >= since), default=0)
-    before = max((one.rss for one in watch.samples[program] if one.at < since), default=0)
-    return Figure(f"{program}, most memory of a process", most / MB, "MB", at_most=BOUND, baseline=before / MB,
+async def _postgres_bound(here: Scene) -> int:
+    """The buffers that its processes share, and the work memory of a sort in each connection."""
+    async with await psycopg.AsyncConnection.connect(dsn(here.settings)) as connection:
+        [(bound,)] = await (await connection.execute(POSTGRES_BOUND)).fetchall()
+    return int(bound)
+
+
+def _most(watch: Watch, program: str, what: Literal["rss", "whole"], since: float, bound: int) -> Figure:
+    most = max((getattr(one, what) for one in watch.samples[program] if one.at >= since), default=0)
+    before = max((getattr(one, what) for one in watch.samples[program] if one.at < since), default=0)
+    of = "a process" if what == "rss" else "all its processes"
+    return Figure(f"{program}, most memory of {of}", most / MB, "MB", at_most=bound / MB, baseline=before / MB,
                   baseline_name="before")  # fmt: skip
 
 
