@@ -81,7 +81,7 @@ async def _audit(here: Scene, load: Load, folder: Path, outcome: Outcome) -> Non
     paid, outcome.repeats = paid_twice(rows, here.provider.account, here.strikes, here.settings.llm_timeout_s)
     outcome.counts = {"records in the log": len(log), "events": len(expected.events), "windows": len(expected.windows),
                       "poison records": len(expected.letters), "packs served": len(expected.recalls),
-                      "model calls": len(here.provider.account),
+                      "model calls": len(here.provider.account), "batches answered": len(load.promises.batches),
                       "dead letters that stand on their topic once more": repeated(letters)}  # fmt: skip
     say(", ".join(f"{count:,} {name}" for name, count in outcome.counts.items()))
     say("the same log once more, undisturbed")
