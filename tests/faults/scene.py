@@ -189,21 +189,31 @@ def settings_for(folder: Path, provider: Provider, processes: int, **chosen: Any
 
 
 @asynccontextmanager
+async def started(stack: Stack) -> AsyncIterator[None]:
+    """The stack runs for the block. Whoever is told to end while it starts waits for that, and stops it: a thread
+    cannot be cancelled, and would leave a running stack behind.
+    """
+    starting = asyncio.get_running_loop().run_in_executor(None, stack.start)
+    try:
+        await asyncio.shield(starting)
+        yield
+    finally:
+        await asyncio.wait([starting])
+        await asyncio.to_thread(stack.stop)
+
+
+@asynccontextmanager
 async def scene(folder: Path, dice: random.Random, **chosen: Any) -> AsyncIterator[Scene]:
     """The embedded stack, under the settings chosen, with two processes of everything, and the provider; all of it ends
     with the block."""
     async with providing() as provider:
         stack = Stack(settings_for(folder, provider, 2, **chosen))
-        await asyncio.to_thread(stack.start)
-        try:
-            async with small_disk(stack.settings) as disk, second_broker(stack.settings) as broker:
-                here = Scene(stack, provider, dice, broker, disk)
-                try:
-                    yield here
-                finally:
-                    for worker in here.workers.values():
-                        worker.process.kill()
-                        worker.process.wait()
-                    await asyncio.to_thread(stack.stop)  # the disk and the second broker have to outlive it
-        finally:
-            await asyncio.to_thread(stack.stop)
+        async with started(stack), small_disk(stack.settings) as disk, second_broker(stack.settings) as broker:
+            here = Scene(stack, provider, dice, broker, disk)
+            try:
+                yield here
+            finally:
+                for worker in here.workers.values():
+                    worker.process.kill()
+                    worker.process.wait()
+                await asyncio.to_thread(stack.stop)  # the disk and the second broker have to outlive it

@@ -1,6 +1,5 @@
 """The same log once more, with nobody breaking anything: rows and packs must be the same."""
 
-import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from stack.settings import Settings
 from streams.kafka import connection, topics_of
 from tests.faults.probe import settled
 from tests.faults.provider import Provider
-from tests.faults.scene import settings_for, without
+from tests.faults.scene import settings_for, started, without
 from tests.faults.violation import Violation
 
 # Where rows stand in the topic of memories depends on who was quicker, and a letter says when it was written. All else
@@ -37,16 +36,13 @@ NOW = "2030-01-01T00:00:00Z"
 async def differences(disturbed: Settings, provider: Provider, log: Sequence[Any], folder: Path) -> list[Violation]:
     """A second stack gets the log record by record, and the ledger beforehand; then both are compared."""
     stack = Stack(settings_for(folder, provider, 1))
-    await asyncio.to_thread(stack.start)
-    try:
+    async with started(stack):
         await _copy_ledger(disturbed, stack.settings)
         async with without(stack, "score"):  # it would add a tick where the copy pauses and a window has long been due
             await _copy_log(log, stack.settings)
         await settled(stack.settings, LIMIT_S)
         found = [one async for one in _rows(disturbed, stack.settings)]
         return found + [one async for one in _packs(disturbed, stack.settings)]
-    finally:
-        await asyncio.to_thread(stack.stop)
 
 
 async def _copy_ledger(source: Settings, target: Settings) -> None:
