@@ -17,8 +17,8 @@ BLUR_S = 0.5
 
 
 class Repeats(NamedTuple):
-    """Calls asked again though a valid reply had left the provider: `taken` were on their way when something was
-    struck, as `in_flight` in all were; `late` were answered when the client had given up.
+    """Calls asked again though there was a valid reply: `taken` were on their way when something was struck, as
+    `in_flight` in all were; `late` were answered when the client had given up.
     """
 
     taken: int = 0
@@ -90,9 +90,9 @@ def _miscounted(rows: Stored, account: Sequence[Billed]) -> Iterator[Violation]:
     bills = _by_key(account)
     for row in rows.calls:
         counted = row["input_tokens"] // VALID_TOKENS
-        bought = sum(one.answered_at is not None for one in bills[key(row["input"])])
-        if counted > bought:
-            what = f"the ledger counts {counted} replies to {row['call_id'][:12]}, and {bought} were bought"
+        sent = sum(one.sent for one in bills[key(row["input"])])
+        if counted > sent:
+            what = f"the ledger counts {counted} replies to {row['call_id'][:12]}, and {sent} were sent"
             yield Violation("wrong", what)
 
 

@@ -26,13 +26,14 @@ PATIENCE = 2
 
 @dataclass
 class Billed:
-    """One request for a completion, in seconds since the epoch. `answered_at` is None unless a whole, valid reply left
-    the server; `over_at` is when it was dealt with, whatever came of it.
+    """One request for a completion, in seconds since the epoch. `answered_at` is None unless there was a valid reply;
+    `sent` says whether all of it left the server, or nobody was there any more; `over_at` is when it was dealt with.
     """
 
     key: str
     received_at: float
     answered_at: float | None = None
+    sent: bool = False
     over_at: float | None = None
 
 
@@ -66,14 +67,15 @@ class Provider:
             billed.over_at = time.time()
 
     async def memory(self, request: web.Request, text: str | None = None) -> web.StreamResponse:
-        """A valid reply, on the bill when all of it is sent. It says `text`, unless this was told otherwise before."""
+        """A valid reply, on the bill whoever is there to get it. It says `text`, unless it said otherwise before."""
         billed: Billed = request["billed"]
         told = self.told.setdefault(billed.key, text or written(request["said"]))
         response = await chat_completions(told, tokens=VALID_TOKENS)(request)
-        with suppress(ConnectionError):  # nobody is there any more
+        billed.answered_at = time.time()
+        with suppress(ConnectionError):
             await response.prepare(request)
             await response.write_eof()
-            billed.answered_at = time.time()
+            billed.sent = True
         return response
 
     async def embeddings(self, request: web.Request) -> web.StreamResponse:

@@ -230,7 +230,8 @@ TIMEOUT_S = 4.0
 
 def bill(asked: float, answered: float | None, over: float | None = None) -> Billed:
     """Of the call in the ledger, in seconds after the reply was recorded there."""
-    return Billed(key(["said"]), KEPT + asked, answered and KEPT + answered, over and KEPT + over)
+    sent = answered is not None
+    return Billed(key(["said"]), KEPT + asked, answered and KEPT + answered, sent, over and KEPT + over)
 
 
 def struck(at: float, program: str = "synthesize", seconds: float = 0.0) -> Strike:
@@ -254,8 +255,13 @@ def test_a_call_asked_once_was_in_flight_if_it_was_not_recorded_yet() -> None:
 def test_what_the_ledger_has_is_not_asked_again() -> None:
     assert audited([FIRST, bill(1, 2)], struck(-10), struck(1)) == (["paid twice"], Repeats(in_flight=1))
     assert audited([FIRST, bill(1, None, 2)]) == (["paid twice"], Repeats())
-    twice = replace(PERFECT, calls=[CALL | {"input_tokens": 2 * VALID_TOKENS}])
+
+
+def test_the_ledger_counts_what_was_sent() -> None:
+    twice, unsent = replace(PERFECT, calls=[CALL | {"input_tokens": 2 * VALID_TOKENS}]), replace(AGAIN, sent=False)
     assert audited([FIRST], rows=twice) == (["wrong"], Repeats())
+    assert audited([FIRST, AGAIN], struck(-10), rows=twice)[0] == []
+    assert audited([FIRST, unsent], struck(-10), rows=twice)[0] == ["wrong"]
 
 
 @pytest.mark.parametrize(
