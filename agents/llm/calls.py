@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Generic, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import ValidationError
 from tenacity import (
@@ -262,6 +262,7 @@ class Calls:
     def _entry(self, tab: _Tab[T], reply: str | None, problem: str | None) -> Entry:
         prompt = tab.call.prompt
         return Entry(
+            id=uuid4(),
             anima_id=tab.payer.anima_id,
             trigger_id=tab.payer.trigger_id,
             prompt=f"{prompt.name}.v{prompt.version}",

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg.rows import tuple_row
-from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+from psycopg_pool import AsyncConnectionPool
 
 from agents.llm.errors import RetryLaterError
 
@@ -28,8 +28,12 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one call cost. `request` (without NUL) and `reply` are JSON. Without a reply, `problem` says why."""
+    """What one call cost. `request` (without NUL) and `reply` are JSON. Without a reply, `problem` says why.
 
+    An entry that is put again under its `id`, because nobody knows whether it came to the ledger, counts once.
+    """
+
+    id: UUID
     anima_id: UUID
     trigger_id: UUID | None
     prompt: str
@@ -74,6 +78,8 @@ class PostgresLedger:
         given = {"call_id": call_id, "outdated": outdated, **asdict(entry)}
         async with self._cursor() as cursor:
             row = await (await cursor.execute(sql("put_call"), given)).fetchone()
+            if row is None:  # the entry is there already
+                row = await (await cursor.execute(sql("get_call"), given)).fetchone()
         return row[0] if row else None
 
     async def spent(self, anima_id: UUID, since: datetime) -> int:
@@ -88,7 +94,7 @@ class PostgresLedger:
         try:
             async with self._pool.connection() as connection, connection.cursor(row_factory=tuple_row) as cursor:
                 yield cursor
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed, TooManyRequests) as error:
+        except psycopg.OperationalError as error:
             raise RetryLaterError(f"the ledger of model calls is out of reach: {error}") from error
 
 

@@ -15,6 +15,7 @@ CREATE TABLE llm_calls (
     latency_s     double precision NOT NULL,
     created_at    timestamptz NOT NULL,                             -- when it was paid for, by the worker's clock
     recorded_at   timestamptz NOT NULL DEFAULT clock_timestamp(),   -- when what is kept of it was written here
+    last_entry    uuid NOT NULL,                                    -- what was added last, which is not added again
     CHECK (reply IS NOT NULL OR problem IS NOT NULL)
 );
 

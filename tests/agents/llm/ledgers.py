@@ -23,7 +23,8 @@ class MemoryLedger:
     async def put(self, call_id: str, entry: Entry, outdated: str | None = None) -> str | None:
         self.before_put()
         known = self.rows.get(call_id)
-        self.rows[call_id] = _added(known, entry, outdated) if known else entry
+        if known is None or known.id != entry.id:
+            self.rows[call_id] = _added(known, entry, outdated) if known else entry
         return self.rows[call_id].reply
 
     async def spent(self, anima_id: UUID, since: datetime) -> int:

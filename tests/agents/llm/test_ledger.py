@@ -16,6 +16,7 @@ from agents.llm.ledger import Entry, Ledger, PostgresLedger, Recorded
 INES = UUID("11111111-1111-4111-8111-111111111111")
 NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
 ENTRY = Entry(
+    id=uuid4(),
     anima_id=INES,
     trigger_id=uuid4(),
     prompt="synthesize.v1",
@@ -32,6 +33,10 @@ ENTRY = Entry(
 )
 
 
+def another(**changes: Any) -> Entry:
+    return replace(ENTRY, id=uuid4(), **changes)
+
+
 def key(digit: str) -> str:
     return digit * 64
 
@@ -44,18 +49,25 @@ async def test_a_reply_comes_back_as_it_was_put(ledger: Ledger) -> None:
 
 
 async def test_a_failure_is_no_reply_and_never_overwrites_one(ledger: Ledger) -> None:
-    failed = replace(ENTRY, reply=None, problem="content: Field required")
+    failed = another(reply=None, problem="content: Field required")
     await ledger.put(key("a"), failed)
     assert await ledger.get(key("a")) is None
     await ledger.put(key("a"), ENTRY)
-    await ledger.put(key("a"), failed)
+    await ledger.put(key("a"), replace(failed, id=uuid4()))
     recorded = await ledger.get(key("a"))
     assert recorded is not None
     assert (recorded.reply, recorded.input_tokens, recorded.attempts) == (ENTRY.reply, 300, 3)
 
 
+async def test_an_entry_that_is_put_again_counts_once(ledger: Ledger) -> None:
+    """As when the connection broke in the commit."""
+    for entry in (another(reply='{"summary": "first"}'), ENTRY, ENTRY):
+        assert await ledger.put(key("a"), entry) == '{"summary": "first"}'
+    assert await ledger.get(key("a")) == Recorded('{"summary": "first"}', 200, 40, 2, 1.0)
+
+
 async def test_of_two_replies_the_first_is_kept_and_both_are_paid_for(ledger: Ledger) -> None:
-    later = replace(ENTRY, reply='{"summary": "later"}', created_at=NOON + timedelta(hours=1))
+    later = another(reply='{"summary": "later"}', created_at=NOON + timedelta(hours=1))
     assert await ledger.put(key("a"), ENTRY) == ENTRY.reply
     assert await ledger.put(key("a"), later) == ENTRY.reply
     recorded = await ledger.get(key("a"))
@@ -65,7 +77,7 @@ async def test_of_two_replies_the_first_is_kept_and_both_are_paid_for(ledger: Le
 
 
 async def test_an_outdated_reply_gives_way_once(ledger: Ledger) -> None:
-    stricter, other = (replace(ENTRY, reply=f'{{"summary": "{text}"}}') for text in ("stricter", "other"))
+    stricter, other = (another(reply=f'{{"summary": "{text}"}}') for text in ("stricter", "other"))
     await ledger.put(key("a"), ENTRY)
     assert await ledger.put(key("a"), stricter, outdated=ENTRY.reply) == stricter.reply
     assert await ledger.put(key("a"), other, outdated=ENTRY.reply) == stricter.reply
@@ -73,9 +85,9 @@ async def test_an_outdated_reply_gives_way_once(ledger: Ledger) -> None:
 
 async def test_spending_is_per_anima_and_since_a_moment(ledger: Ledger) -> None:
     await ledger.put(key("a"), ENTRY)
-    await ledger.put(key("b"), replace(ENTRY, created_at=NOON - timedelta(hours=25)))
-    await ledger.put(key("c"), replace(ENTRY, anima_id=uuid4()))
-    await ledger.put(key("d"), replace(ENTRY, reply=None, problem="empty", input_tokens=7, output_tokens=0))
+    await ledger.put(key("b"), another(created_at=NOON - timedelta(hours=25)))
+    await ledger.put(key("c"), another(anima_id=uuid4()))
+    await ledger.put(key("d"), another(reply=None, problem="empty", input_tokens=7, output_tokens=0))
     assert await ledger.spent(INES, NOON - timedelta(hours=24)) == 127
     assert await ledger.spent(uuid4(), NOON - timedelta(hours=24)) == 0
 
@@ -97,7 +109,7 @@ async def test_the_database_says_since_when_it_has_the_reply(ledger_database: st
     times = []
     with psycopg.connect(ledger_database, autocommit=True) as connection:
         async with pool:
-            for entry in (replace(ENTRY, reply=None, problem="empty"), ENTRY, replace(ENTRY, reply="{}")):
+            for entry in (another(reply=None, problem="empty"), ENTRY, another(reply="{}")):
                 await PostgresLedger(pool).put(key("a"), entry)
                 row = connection.execute("SELECT recorded_at, clock_timestamp() FROM llm_calls").fetchone()
                 assert row is not None
