@@ -12,7 +12,7 @@ from pgvector.psycopg import register_vector_async
 from agents.embeddings.model import embedding_model
 from api import errors
 from api.context import Resources
-from api.documentation import DESCRIPTION, TAGS, documented
+from api.documentation import DESCRIPTION, TAGS, documented, with_examples
 from api.limits import BodyLimit
 from api.log import Log
 from api.packs.vector_cache import VectorCache
@@ -29,10 +29,17 @@ from streams.settling import Settling
 QUERY_S = 5.0  # for a provider to embed a question
 
 
+class Documented(FastAPI):
+    """Its specification has an example of every body."""
+
+    def openapi(self) -> dict[str, Any]:
+        return with_examples(super().openapi())
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Does no I/O; connections are made when the server starts."""
     chosen = settings or read_settings()
-    app = FastAPI(
+    app = Documented(
         title="Elephantasm Streams",
         version="0.1.0",
         summary="Long-term memory for AI agents: telemetry in, token-budgeted memory packs out.",

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
+
+from api.examples import EXAMPLES
 
 DESCRIPTION = """\
 Writes go to the log and answer when Kafka has acknowledged them; reads come from Postgres, which follows the log by
@@ -24,8 +26,8 @@ TAGS = [
 
 
 class Fault(BaseModel):
-    field: str = Field(examples=["body.content"])
-    reason: str = Field(examples=["is empty"])
+    field: str
+    reason: str
 
 
 class Faults(BaseModel):
@@ -67,3 +69,18 @@ def _entry(status: int) -> dict[str, Any]:
         "content": {"application/json": {"example": {"detail": example}}},
     }
     return entry | {"headers": _RETRY_AFTER} if status == 503 else entry
+
+
+def with_examples(document: dict[str, Any]) -> dict[str, Any]:
+    """The document, in which every JSON body has its example. Raises KeyError for one without."""
+    for operation in (one for methods in document["paths"].values() for one in methods.values()):
+        for name, body in {"request": operation.get("requestBody", {}), **operation["responses"]}.items():
+            content = body.get("content", {}).get("application/json")
+            if content and "example" not in content:
+                own = EXAMPLES.get(f"{operation['operationId']} {name}")
+                content["example"] = own or _of_schema(content["schema"])
+    return document
+
+
+def _of_schema(schema: dict[str, Any]) -> Any:
+    return [_of_schema(schema["items"])] if "items" in schema else EXAMPLES[schema["$ref"].rsplit("/", 1)[-1]]

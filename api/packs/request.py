@@ -37,9 +37,8 @@ PRESETS: dict[PresetName, Preset] = {
 class PackRequest(BaseModel):
     anima_id: UUID
     query: Text | None = Field(
-        None, max_length=4000, description="What the pack is for. Without it the newest and most important is chosen.",
-        examples=["Which courier picks up small parcels?"],
-    )  # fmt: skip
+        None, max_length=4000, description="What the pack is for. Without it the newest and most important is chosen."
+    )
     preset: PresetName = Field("default", description="Fills in whatever is left out.")
     max_tokens: int | None = Field(
         None, ge=500, le=16_000, description="Budget in o200k_base tokens, headings and all."

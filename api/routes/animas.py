@@ -21,15 +21,15 @@ Description = Annotated[Text, Field(max_length=2000)]
 
 
 class NewAnima(BaseModel):
-    name: Label = Field(examples=["Wren"])
+    name: Label
     key: Label | None = Field(
-        None, description="The record key that producers use for it on the topic. Left out: its id.", examples=["wren"]
+        None, description="The record key that producers use for it on the topic. Left out: its id."
     )
     description: Description | None = None
 
 
 class AnimaChange(BaseModel):
-    name: Label | None = Field(None, examples=["Wren"])
+    name: Label | None = None
     description: Description | None = Field(None, description="null removes it.")
 
 

@@ -54,7 +54,7 @@ class Attempt(BaseModel):
     """One letter of a record's history."""
 
     id: UUID
-    position: str = Field(description="Where the record stood at this try.", examples=["elephantasm.events/3/1042"])
+    position: str = Field(description="Where the record stood at this try.")
     attempt: int
     reason: str
     failed_at: datetime
@@ -74,9 +74,9 @@ class Selection(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     ids: list[UUID] | None = Field(None, min_length=1, max_length=MOST)
-    stage: Label | None = Field(None, examples=["sink"])
-    topic: Label | None = Field(None, examples=["elephantasm.events"])
-    reason: Reason | None = Field(None, description="A part of it, in any case.", examples=["schema_version"])
+    stage: Label | None = None
+    topic: Label | None = None
+    reason: Reason | None = Field(None, description="A part of it, in any case.")
     failed_before: Moment | None = Field(None, description="Only what had failed by then; for calls that follow on.")
     limit: int = Field(MOST, ge=1, le=MOST, description="Most letters of one call, the oldest first.")
     dry_run: bool = Field(False, description="Only say which they are.")
@@ -93,13 +93,13 @@ class Selection(BaseModel):
 
 
 class Discard(Selection):
-    why: Annotated[Text, Field(min_length=1, max_length=1000)] = Field(examples=["a test of the producer"])
+    why: Annotated[Text, Field(min_length=1, max_length=1000)]
 
 
 class Decided(BaseModel):
     id: UUID
     stage: str
-    source: str = Field(description="Where the record stood.", examples=["elephantasm.events/3/1042"])
+    source: str = Field(description="Where the record stood.")
     reason: str
     attempts: int
     position: str | None = Field(description="Where the redriven record stands.")

@@ -37,7 +37,7 @@ class Batch(BaseModel):
 class Accepted(BaseModel):
     """Acknowledged by Kafka. A read with `after` waits until it can see all events of the batch."""
 
-    after: str = Field(examples=["elephantasm.events/3/1042"])
+    after: str
     accepted: int = Field(description="Events appended to the log.")
     repeated: int = Field(description="Events left out, because one with their dedupe_key is stored or stands before.")
 
@@ -47,7 +47,7 @@ class StoredEvent(Event):
 
     id: UUID
     seq: int | None = Field(None, description="Ordinal within the anima; null until the sink has written the row.")
-    position: str = Field(examples=["elephantasm.events/3/1042"])
+    position: str
     recorded_at: datetime | None = Field(None, description="Log time; null until the sink has written the row.")
 
 

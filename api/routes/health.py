@@ -21,7 +21,7 @@ class Alive(BaseModel):
 
 class Readiness(BaseModel):
     status: Literal["ready", "not ready"]
-    missing: list[str] = Field(examples=[["Kafka cannot be reached"]])
+    missing: list[str]
 
 
 class Health(BaseModel):

@@ -24,7 +24,7 @@ class Source(BaseModel):
 
     event_id: UUID
     seq: int
-    position: str = Field(examples=["elephantasm.events/3/1042"])
+    position: str
     recorded_at: datetime = Field(description="Log time.")
     occurred_at: datetime
     weight: float | None = Field(description="In the memory; null for the event itself.")
@@ -80,7 +80,7 @@ class Lineage(BaseModel):
     id: UUID
     anima_id: UUID
     revision: int | None = Field(description="null: events have no revisions.")
-    position: str = Field(description="Where its own record stands.", examples=["elephantasm.g1.memories/3/17"])
+    position: str = Field(description="Where its own record stands.")
     recorded_at: datetime = Field(description="Log time from which it was known.")
     made: Synthesis | None = Field(description="null: an event is not derived.")
     sources: list[Source] = Field(description="The events that it rests on, in log order; for an event, itself.")

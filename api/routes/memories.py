@@ -27,7 +27,7 @@ class StoredMemory(Memory):
     links: tuple[MemoryLink, ...] = Field((), exclude=True)
     seq: int = Field(description="Ordinal of the revision within generation and anima.")
     closed_at: datetime | None = Field(description="Log time at which a later revision replaced it; null: current.")
-    position: str = Field(examples=["elephantasm.g1.memories/3/17"])
+    position: str
 
 
 class FoundMemory(StoredMemory):
@@ -44,7 +44,7 @@ class WeightedEvent(events.StoredEvent):
 
 class Question(BaseModel):
     anima_id: UUID
-    query: Text = Field(min_length=1, max_length=4000, examples=["Which courier picks up small parcels?"])
+    query: Text = Field(min_length=1, max_length=4000)
     limit: int = Field(10, ge=1, le=200)
 
 

@@ -46,8 +46,8 @@ class Factors(BaseModel):
 
 
 class PendingWindow(BaseModel):
-    first: str = Field(description="Position of the first pending event.", examples=["elephantasm.events/3/1042"])
-    last: str = Field(description="Position of the last pending event.", examples=["elephantasm.events/3/1061"])
+    first: str = Field(description="Position of the first pending event.")
+    last: str = Field(description="Position of the last pending event.")
     since: datetime = Field(description="Log time from which the hours count.")
 
 
