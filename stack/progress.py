@@ -1,5 +1,9 @@
-"""What a person sees while the stack works: a line for what takes longer than two seconds."""
+"""What a person sees while the stack works: a line for what takes longer than two seconds.
 
+`python -m stack.progress TEXT ARGUMENTS` shows it while Python runs with these arguments: the Makefile does so for pip.
+"""
+
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -73,3 +77,16 @@ class Spinner:
 def progress() -> Progress:
     """Progress goes to standard error: standard output is the answer."""
     return Spinner() if sys.stderr.isatty() else Lines(sys.stderr)
+
+
+def main(text: str, *arguments: str) -> int:
+    """The exit code. Needs nothing that is not part of Python."""
+    with Lines(sys.stderr).step(text):
+        try:
+            return subprocess.call([sys.executable, *arguments])  # noqa: S603  the Makefile's own
+        except KeyboardInterrupt:
+            return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
