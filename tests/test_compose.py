@@ -126,6 +126,16 @@ def test_what_is_ours_cannot_write_to_its_image_and_waits_for_the_migration() ->
     assert SERVICES["migrate"]["restart"] == "no"
 
 
+def test_health_is_checked_where_a_port_answers_and_stages_are_watched_by_their_lag() -> None:
+    checked = {
+        name: " ".join(service["healthcheck"]["test"]) for name, service in SERVICES.items() if "healthcheck" in service
+    }
+    assert set(checked) == set(SERVICES) - {"migrate", *STAGES}
+    assert "kafka:19092" in checked["kafka"]
+    assert "127.0.0.1" in checked["postgres"]
+    assert f"127.0.0.1:{DEFAULTS.api_port}/api/readyz" in checked["api"]
+
+
 def test_the_image_is_made_of_every_package_and_runs_as_nobody_special() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "docs", "benchmarks"}
