@@ -47,6 +47,7 @@ class Foreground:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            process_group=0,  # as a shell gives a command, for Ctrl-C to reach all of it and nothing else
         )
         self.reader = Thread(target=self._read, daemon=True)
         self.reader.start()

@@ -95,12 +95,3 @@ def test_only_what_takes_long_gets_a_line(monkeypatch: pytest.MonkeyPatch) -> No
         while not stream.getvalue():
             pass
     assert stream.getvalue() == "slow … 0 s\n"
-
-
-def test_a_silent_command_gets_a_line_too_before_anything_is_installed() -> None:
-    command = [sys.executable, "-S", "-m", "stack.progress", "installing", "-c", "exit(int(input()))"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stderr
-        assert running.stderr.readline() == "installing … 2 s\n"
-        running.communicate("3\n")
-    assert running.returncode == 3
