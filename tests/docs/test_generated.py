@@ -11,13 +11,14 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from docs import generate
+from docs.generate.defaults import TOPICS
 from stack.settings import Settings
 from streams.dead_letters import DeadLetter, Decision, Verdict
 from streams.positions import Position
 from streams.records import Event
 from streams.topology import STAGES
 
-DOCS = Path(generate.__file__).parent
+DOCS = generate.FOLDER
 ASYNC: dict[str, Any] = yaml.safe_load((DOCS / "asyncapi.yaml").read_text())
 
 
@@ -100,7 +101,7 @@ def test_operations_are_those_of_the_topology() -> None:
         assert operation["action"] in ("send", "receive")
         assert operation["channel"]["$ref"].startswith("#/channels/")
     for stage in STAGES:
-        for topic in stage.reads(generate.TOPICS):
+        for topic in stage.reads(TOPICS):
             channel = topic.name.removeprefix("elephantasm.").removeprefix("g1.").replace("-", "_")
             assert ASYNC["operations"][f"{stage.name}_receives_{channel}"]["action"] == "receive"
 
