@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.app import create_app
+from api.examples import EXAMPLES
 from api.routes import routers
 from stack.embedded import Stack
 
@@ -70,6 +71,13 @@ def test_bodies_have_examples_that_their_models_accept(path: str, method: str) -
     if route.body_field:
         asked = operation["requestBody"]["content"]["application/json"]["example"]
         _unchanged(route.body_field.field_info.annotation, asked, exclude_unset=True)
+
+
+def test_every_example_is_of_something() -> None:
+    answers = {
+        f"{operation['operationId']} {status}" for *_, operation in OPERATIONS for status in operation["responses"]
+    }
+    assert set(EXAMPLES) <= answers | set(SPECIFICATION["components"]["schemas"])
 
 
 def _unchanged(model: Any, example: Any, *, exclude_unset: bool = False) -> None:
