@@ -39,10 +39,9 @@ MADE = {
     "model": "extractive/sumbasic", "prompt_name": "synthesize.v1",
     "prompt_hash": "df54050f0dca289efa59619f8ee1858d72c3683006cef109909d94af63704e58", "generation": 1,
 }  # fmt: skip
-WINDOW = {"first_offset": 125, "last_offset": 138}
 MEMORY = {
-    "id": "bab1f083-011d-5bf2-b7b9-c0b2462dca26", "revision": 1, "anima_id": WREN, **MADE, **WINDOW, "seq": 10,
-    "trigger": {**FIRED, **WINDOW, "anima_id": WREN, "partition": 1},
+    "id": "bab1f083-011d-5bf2-b7b9-c0b2462dca26", "revision": 1, "anima_id": WREN, **MADE, "seq": 10,
+    "trigger": {**FIRED, "anima_id": WREN, "partition": 1, "first_offset": 125, "last_offset": 138},
     "summary": "Ines: News: I've signed with Bluefinch Courier.",
     "content": "Ines: News: I've signed with Bluefinch Courier.\n"
     "Wren: The old claim HC-20931 stays alive with Harrowline even though the contract ends.",

@@ -22,8 +22,10 @@ State = Literal["ACTIVE", "DECAYING", "ARCHIVED"]
 
 
 class StoredMemory(Memory):
-    """A revision of a memory as a row. Its links to events are at `/memories/{id}/events`."""
+    """A revision of a memory as a row. Its window and its links are at `/memories/{id}/events`."""
 
+    first_offset: int = Field(0, exclude=True)
+    last_offset: int = Field(0, exclude=True)
     links: tuple[MemoryLink, ...] = Field((), exclude=True)
     seq: int = Field(description="Ordinal of the revision within generation and anima.")
     closed_at: datetime | None = Field(description="Log time at which a later revision replaced it; null: current.")

@@ -6,6 +6,7 @@ import httpx
 import orjson
 import pytest
 
+from api.routes.memories import StoredMemory
 from tests.api.conftest import Anima, LogView, eventually, new_anima
 
 EVERY_THREE = {"time_weight": 0, "event_weight": 1, "token_weight": 0, "threshold": 3}
@@ -38,6 +39,7 @@ async def test_a_memory_and_what_it_rests_on(
 ) -> None:
     first, second = remembered
     assert (first["anima_id"], first["revision"], first["generation"], first["closed_at"]) == (anima.id, 1, 1, None)
+    assert set(first) == set(StoredMemory.model_json_schema(mode="serialization")["properties"])
     assert (await http.get(f"/memories/{first['id']}")).json() == first
     assert (await http.get(f"/memories/{first['id']}/history")).json() == [first]
     events = (await http.get(f"/memories/{second['id']}/events")).json()
