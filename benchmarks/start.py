@@ -1,4 +1,4 @@
-"""start: `elephantasm up --detach` to ready, with an empty data directory and with one that is there."""
+"""start: `up --detach` to ready, on an empty data directory and on one that is there; and `demo` likewise."""
 
 import os
 import subprocess
@@ -17,8 +17,9 @@ from stack.settings import Settings
 def run(world: World) -> list[Figure]:
     settings, fetched = world.settings(), jars.fetched()
     try:
-        first = _up(settings)
-        again = [_again(settings) for _ in range(world.runs)]
+        first = _seconds(settings, "up", "--detach")
+        again = [_again(settings, "up", "--detach") for _ in range(world.runs)]
+        demo, demo_again = _again(settings, "demo"), _again(settings, "demo")
     finally:
         Stack(settings).stop()
     world.say(f"first {first:.1f} s, then {', '.join(f'{one:.1f}' for one in again)} s")
@@ -28,19 +29,21 @@ def run(world: World) -> list[Figure]:
             "start, second", median(again), "s", at_most=15, note=f"median of {world.runs}, slowest {max(again):.1f} s"
         ),
         Figure("start, first", first, "s", note=f"creates the database cluster, the log and the tables; {kafka}"),
-    ]
+        Figure("demo, second", demo_again, "s", at_most=30, baseline=demo, baseline_name="first",
+               note="with a start each; the first publishes the conversation"),
+    ]  # fmt: skip
 
 
-def _again(settings: Settings) -> float:
+def _again(settings: Settings, *command: str) -> float:
     Stack(settings).stop()
-    return _up(settings)
+    return _seconds(settings, *command)
 
 
-def _up(settings: Settings) -> float:
-    """Seconds until the command has ended, which is when the stack is ready. Raises RuntimeError."""
+def _seconds(settings: Settings, *command: str) -> float:
+    """Until the command has ended, which leaves the stack ready. Raises RuntimeError."""
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "stack.cli", "up", "--detach"],
+        [sys.executable, "-m", "stack.cli", *command],
         env=os.environ | variables(settings), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
