@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -83,15 +84,25 @@ class Work(NamedTuple):
     fresh: dict[UUID, str]
 
 
+async def pause(stopping: asyncio.Event, seconds: float) -> None:
+    """Raises CancelledError if the stage is to stop meanwhile: whoever goes on from its progress asks again."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+            raise asyncio.CancelledError
+
+
 async def main(settings: Settings) -> None:
     """Raises WrongSettingError or RefusedError if no further batch can succeed."""
     topics = topics_of(settings)
     model = embedding_model(settings, settings.llm_timeout_s)
     async with pool(settings, configure=register_vector_async) as rows:
-        embed = Embed(settings, rows, model)
+        stopping = asyncio.Event()
+        embed = Embed(settings, rows, model, sleep=partial(pause, stopping))
         load = partial(progress.take_over, rows, progress_name(model))
         names = [topics.events.name, topics.memories.name]
-        await Consumer(settings, STAGE, names, load, embed.prepare, embed.write, records=TEXTS).run()
+        consumer = Consumer(settings, STAGE, names, load, embed.prepare, embed.write, records=TEXTS, stopping=stopping)
+        await consumer.run()
 
 
 def run(settings: Settings) -> None:

@@ -40,7 +40,8 @@ class Consumer(Generic[Prepared]):
     `expected` is the progress that must still hold, `reached` what it becomes. Batches are written one after the other
     in their order. While one is written the next is prepared, and no more than these two are held. What was prepared
     may be thrown away, so `prepare` changes nothing; both run on one loop, so it lets the other run now and then. While
-    Postgres is away they fail, and are asked again from where it stands.
+    Postgres is away they fail, and are asked again from where it stands. A `write` that waits for anything else raises
+    CancelledError once `stopping` is set.
     """
 
     def __init__(
@@ -53,11 +54,12 @@ class Consumer(Generic[Prepared]):
         write: Callable[[Prepared, Offsets, Offsets], Coroutine[Any, Any, None]],
         *,
         records: int = 10_000,
+        stopping: asyncio.Event | None = None,
     ) -> None:
         self.load, self.prepare, self.write, self.records = load, prepare, write, records
         self.next: Offsets = {}  # what follows on what was written, of each partition whose progress is known
         self.writing: asyncio.Task[None] | None = None
-        self.stopping = asyncio.Event()
+        self.stopping = stopping or asyncio.Event()
         self.commits: asyncio.Task[None] | None = None
         self.committed: Offsets = {}
         group = topics_of(settings).group(stage)
@@ -90,7 +92,7 @@ class Consumer(Generic[Prepared]):
             await asyncio.wait({following} if self.writing is None else {following, self.writing})
             await self._commit()
             await self.kafka.stop()
-        with suppress(psycopg.OperationalError):  # what was not written will be read again
+        with suppress(psycopg.OperationalError, asyncio.CancelledError):  # what was not written will be read again
             await self._written()
         if not following.cancelled():
             following.result()
