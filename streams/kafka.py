@@ -8,11 +8,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
 from stack.settings import SecurityProtocol, Settings
+from streams import metadata
 from streams.topics import LETTER_BYTES, Topics, topics
 
 # aiokafka's pause does not grow as that of Kafka's own clients does. At its default of 100 ms, a broker that starts on
 # the machine of its clients hardly gets any CPU.
 RETRY_MS = 500
+metadata.pace()
 
 
 def bootstrap(settings: Settings) -> str:
