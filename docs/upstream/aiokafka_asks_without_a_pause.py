@@ -2,10 +2,10 @@
 
     python aiokafka_asks_without_a_pause.py 127.0.0.1:9092
 
-Expected: a pause of `retry_backoff_ms` between two requests, 100 ms by default. Found: as many as the broker can answer.
+Expected: a pause of `retry_backoff_ms` (100 ms) between two requests. Found: as many as the broker can answer.
 
-Cause: the loop of the fetcher (`Fetcher._fetch_requests_routine`) calls `force_metadata_update` and goes round as soon as
-it is answered; `AIOKafkaClient._md_synchronizer` asks whenever it is told to. The producer's sender does the same. In a
+Cause: the fetcher's loop (`Fetcher._fetch_requests_routine`) calls `force_metadata_update` and goes round as soon as it
+is answered; `AIOKafkaClient._md_synchronizer` asks whenever it is told to. The producer's sender does the same. In a
 cluster a broker that is away is enough: another one answers, and every client takes a core, and so does that broker.
 """
 
