@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     worker: str = Field(
         "1",
         pattern=r"^[a-zA-Z0-9_-]{1,40}$",
-        description="Name of this process; two workers of one stage need two names.",
+        description="Name of this process; two workers of a stage that have one name put each other out of its group.",
     )
     strict_animas: bool = Field(
         False,
