@@ -11,9 +11,6 @@ from stack.settings import SecurityProtocol, Settings
 from streams import metadata
 from streams.topics import LETTER_BYTES, Topics, topics
 
-# aiokafka's pause does not grow as that of Kafka's own clients does. At its default of 100 ms, a broker that starts on
-# the machine of its clients hardly gets any CPU.
-RETRY_MS = 500
 metadata.pace()
 
 
@@ -30,7 +27,6 @@ def connection(settings: Settings) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "bootstrap_servers": bootstrap(settings),
         "security_protocol": settings.kafka_security_protocol.value,
-        "retry_backoff_ms": RETRY_MS,
     }
     if settings.kafka_security_protocol in (SecurityProtocol.ssl, SecurityProtocol.sasl_ssl):
         arguments["ssl_context"] = tls(settings)

@@ -22,8 +22,6 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
-from streams.kafka import RETRY_MS
-
 log = structlog.get_logger()
 
 
@@ -147,12 +145,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
 
 
 class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no types
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        # Faust has no setting for it.
-        consumer._retry_backoff_ms, consumer._client._retry_backoff = RETRY_MS, RETRY_MS / 1000
-        return consumer
-
     @Service.task  # type: ignore[untyped-decorator]
     async def _check_coordination(self) -> None:
         """aiokafka tells whoever polls through it that its part in the group has failed, and waits until then. Faust

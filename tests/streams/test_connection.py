@@ -1,6 +1,5 @@
 """The clients that Faust makes connect as ours do, whatever protects the brokers."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from pydantic import SecretStr
 
 from stack.settings import SecurityProtocol, Settings
 from streams.app import faust_app
-from streams.kafka import RETRY_MS, connection
+from streams.kafka import connection
 
 USER: dict[str, Any] = {
     "kafka_sasl_username": "ines",
@@ -29,14 +28,7 @@ def test_faust_has_the_same_credentials(protocol: SecurityProtocol, tmp_path: An
     contexts = [arguments.pop("ssl_context", None) is not None for arguments in (ours, theirs)]
     assert contexts == [protocol.value.endswith("SSL")] * 2
     assert [str(url) for url in app.conf.broker] == ["kafka://one:9092", "kafka://two:9092"]
-    assert (ours.pop("bootstrap_servers"), ours.pop("retry_backoff_ms")) == ("one:9092,two:9092", RETRY_MS)
+    assert ours.pop("bootstrap_servers") == "one:9092,two:9092"
     assert theirs == ours
     if chosen:
         assert (ours["sasl_plain_username"], ours["sasl_plain_password"]) == ("ines", "quay")
-
-
-async def test_faust_s_consumer_pauses_as_long_as_ours(tmp_path: Path) -> None:
-    app = faust_app(Settings(_env_file=None, data_dir=tmp_path), "score")
-    app.finalize()
-    consumer = app.consumer._new_consumer_thread()._create_worker_consumer(app.transport)
-    assert (consumer._retry_backoff_ms, consumer._client._retry_backoff) == (RETRY_MS, RETRY_MS / 1000)
