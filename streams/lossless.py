@@ -5,9 +5,10 @@ after a table recovery it resumes the source partitions first and only then seek
 the fetch loop runs. A batch fetched in between comes from a stale position; the loop records the distance as a gap,
 counts it as acknowledged, and drops what is fetched again below it. A partition without a commit is not sought at all.
 
-The cure: a batch belongs to the epoch in which it was fetched; flow stops during the seek; the seek waits for the fetch
-in flight; a partition without a commit starts at its beginning; bookkeeping starts afresh. And because Faust's cost is
-per event, a batch is the event: the agent folds it, writes each touched key once, acknowledges once.
+The cure: a batch belongs to the epoch in which it was fetched, and counts if that epoch was sought; flow stops during
+the seek; the seek waits for the fetch in flight, and is verified; a partition without a commit starts at its beginning;
+bookkeeping starts afresh. And because Faust's cost is per event, a batch is the event: the agent folds it, writes each
+touched key once, acknowledges once.
 """
 
 import asyncio
@@ -40,6 +41,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         super().__init__(*args, **kwargs)
         self.epoch = 0  # counts the times that the flow was stopped
         self.batch_epoch = 0  # the epoch in which the batch at hand was asked for
+        self.sought = -1  # the last epoch for which the source's partitions were sought
         self.idle = asyncio.Event()  # set while no fetch is in flight
         self.idle.set()
         # last offset of each batch handed over and not yet committed, in order
@@ -82,6 +84,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
                 return
             if active is not None and tp not in active:
                 continue
+            # Recovery resumes the source's partitions before it has them sought. From then on a fetch that waits for
+            # the changelog returns their records, too.
+            if self._is_source(tp) and self.sought != self.epoch:
+                continue
             yield tp, self._batch_message(tp, batch)
 
     def _batch_message(self, tp: TP, batch: list[Any]) -> Any:
@@ -122,7 +128,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
 
     async def perform_seek(self) -> None:
         self.stop_flow()  # the recovery calls resume_flow() right after this returns
+        epoch = self.epoch
         await self.idle.wait()
+        self._committed_offset.clear()
         await super().perform_seek()
         self.durable = {
             tp: offset for tp in self.assignment() if (offset := self._committed_offset.get(tp)) is not None
@@ -130,8 +138,19 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         await self._start_at_beginning(
             tp for tp in self.assignment() if self._committed_offset.get(tp) is None and self._is_source(tp)
         )
+        await self._require_positions(epoch)
+        self.sought = epoch
         for bookkeeping in (self._acked, self._acked_index, self._gap, self.handed, self.newest):
             bookkeeping.clear()
+
+    async def _require_positions(self, epoch: int) -> None:
+        for tp, offset in self.durable.items():
+            if not self._is_source(tp):
+                continue
+            found = await self.position(tp)
+            if found != offset and epoch == self.epoch:  # or it has moved again
+                log.error("sought in vain, stopping un-acknowledged", partition=tp, committed=offset, position=found)
+                os._exit(70)
 
     def _is_source(self, tp: TP) -> bool:
         return not tp.topic.endswith("-changelog")

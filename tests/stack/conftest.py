@@ -1,6 +1,7 @@
 """Stacks of these tests' own: they are killed on purpose, so the session's stack is not used."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,6 +49,8 @@ class Foreground:
             stderr=subprocess.STDOUT,
             text=True,
             process_group=0,  # as a shell gives a command, for Ctrl-C to reach all of it and nothing else
+            # Whoever runs the tests in the background ignores Ctrl-C, and so would this.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self.reader = Thread(target=self._read, daemon=True)
         self.reader.start()

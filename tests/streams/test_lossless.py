@@ -1,6 +1,7 @@
 """What our consumer knows of a partition; that it loses nothing is tested in tests/live."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,3 +74,34 @@ async def test_a_commit_that_failed_is_not_believed(monkeypatch: pytest.MonkeyPa
     assert await made._commit({LOG: 5})
     assert not await made._commit({LOG: 9})
     assert made.committed(LOG) == 5
+
+
+async def test_records_of_the_log_are_dropped_until_their_partitions_were_sought(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Recovery resumes them first, while a fetch is in flight: it comes from where the last one ended."""
+    changelog = TP("table-changelog", 0)
+
+    async def records(*_: object) -> Any:
+        return {LOG: [SimpleNamespace(offset=7)], changelog: [SimpleNamespace(offset=3)]}, {LOG, changelog}
+
+    async def nothing(*_: object) -> None:
+        pass
+
+    for name in ("_wait_next_records", "perform_seek"):
+        monkeypatch.setattr(driver.Consumer, name, records if name == "_wait_next_records" else nothing)
+    monkeypatch.setattr(BatchConsumer, "_batch_message", lambda self, tp, batch: batch)
+    monkeypatch.setattr(BatchConsumer, "assignment", lambda self: set())
+    monkeypatch.setattr(BatchConsumer, "should_stop", False)
+    made = consumer(monkeypatch, 10, 10)
+    made.epoch, made.batch_epoch, made.sought, made.idle = 1, 1, 0, asyncio.Event()
+    made.idle.set()
+    for name in ("can_resume_flow", "suspend_flow"):
+        setattr(made, name, asyncio.Event())
+    for name in ("_acked", "_acked_index", "_gap", "handed", "_committed_offset"):
+        setattr(made, name, {})
+    assert [tp async for tp, _ in made.getmany(1.0)] == [changelog]
+    await made.perform_seek()
+    assert [tp async for tp, _ in made.getmany(1.0)] == []  # asked for before
+    made.batch_epoch = made.epoch
+    assert [tp async for tp, _ in made.getmany(1.0)] == [LOG, changelog]
