@@ -46,10 +46,13 @@ MUTATIONS = (
 """, "score: triggers delivered, states not in the table", 3),
     Mutation("lossless seek", "streams/lossless.py", """
         self.stop_flow()  # the recovery calls resume_flow() right after this returns
+        epoch = self.epoch
         await self.idle.wait()
+        self._committed_offset.clear()
         await super().perform_seek()
 """, """
         await super().perform_seek()
+        self.sought = type("Always", (int,), {"__ne__": lambda *_: False})()
         return
 """, "rolling restart of score", 4),
     Mutation("window claim", "sinks/windows.py", """
