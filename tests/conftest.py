@@ -89,11 +89,19 @@ class World:
 
     def stage(self, name: str, worker: str = "1") -> "subprocess.Popen[bytes]":
         """Start a stage as a process of its own; it is killed when the test ends."""
-        command = [sys.executable, "-m", "stack.cli", "stage", name]
-        settings = self.settings.model_copy(update={"worker": worker})
-        settings.__pydantic_fields_set__.add("worker")
-        with (self.folder / f"{name}-{worker}.log").open("ab") as log:
-            process = subprocess.Popen(command, env=os.environ | variables(settings), stdout=log, stderr=log)
+        return self.run(f"{name}-{worker}", "stage", name, worker=worker)
+
+    def run(self, log_name: str, *command: str, **changed: Any) -> "subprocess.Popen[bytes]":
+        """The same with any command of `elephantasm`, under settings that differ from the world's by `changed`."""
+        settings = self.settings.model_copy(update=changed)
+        settings.__pydantic_fields_set__.update(changed)
+        with (self.folder / f"{log_name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "stack.cli", *command],
+                env=os.environ | variables(settings),
+                stdout=log,
+                stderr=log,
+            )
         self.workers.append(process)
         return process
 

@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -21,7 +18,6 @@ from agents.embeddings import minilm
 from agents.ordered_pool import GRACE_S
 from sinks import progress
 from sinks.database import Pool, pool
-from stack.environment import variables
 from stack.settings import Settings
 from streams import topology
 from streams.kafka import partition_of, producer, topics_of
@@ -180,16 +176,6 @@ async def test_who_waits_to_ask_again_ends_and_leaves_it_to_the_next(
         assert (len(wire.asked), await committed(world.settings, stage)) == (1, {})
 
 
-def api(world: World, port: int) -> "subprocess.Popen[bytes]":
-    settings = world.settings.model_copy(update={"api_port": port, "api_processes": 1})
-    settings.__pydantic_fields_set__.update({"api_port", "api_processes"})
-    with (world.folder / "api.log").open("ab") as log:
-        command = [sys.executable, "-m", "stack.cli", "api"]
-        process = subprocess.Popen(command, env=os.environ | variables(settings), stdout=log, stderr=log)
-    world.workers.append(process)
-    return process
-
-
 WREN = str(anima_of(b"wren"))
 
 
@@ -210,7 +196,7 @@ async def test_a_request_in_work_is_answered_and_stands_on_the_log(
     await passed(rows, world.settings, "sink", [topic])
     before = await ends(world.settings, topic)
     port = free_port()
-    process = api(world, port)
+    process = world.run("api", "api", api_port=port, api_processes=1)
 
     async def answers() -> bool:
         try:

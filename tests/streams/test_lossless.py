@@ -76,6 +76,21 @@ async def test_a_commit_that_failed_is_not_believed(monkeypatch: pytest.MonkeyPa
     assert made.committed(LOG) == 5
 
 
+async def test_a_worker_ends_that_does_not_stand_where_it_was_sought(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[int] = []
+    monkeypatch.setattr("os._exit", ends.append)
+    made = consumer(monkeypatch, 10, 7)
+    made.epoch = 3
+    made.durable = {LOG: 7, TP("table-changelog", 0): 4}
+    await made._require_positions(3)
+    assert ends == []
+    made.durable = {LOG: 5}
+    await made._require_positions(2)  # the partitions have moved since, and will be sought again
+    assert ends == []
+    await made._require_positions(3)
+    assert ends == [70]
+
+
 async def test_records_of_the_log_are_dropped_until_their_partitions_were_sought(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
