@@ -14,6 +14,7 @@ from api.packs.ranking import Signals, Threads, Words
 from sinks import retrieval
 from sinks.database import sql
 from sinks.items import Layer
+from sinks.retrieval import LayerKey
 from sinks.vectors import table
 
 MOST_FOUND = 10_000  # seqs that one search may hand to Postgres
@@ -36,7 +37,7 @@ async def by_words(ctx: Context, anima: UUID, question: str, limit: int, offset:
 async def _scores(ctx: Context, anima: UUID, words: list[int]) -> np.ndarray[Any, np.dtype[np.float32]]:
     """BM25 of every indexed memory revision, by seq."""
     dimensions, generation = ctx.resources.model.dimensions, ctx.settings.generation
-    values = retrieval.parameters(anima, {Layer.memory: generation}, None, None, words)
+    values = retrieval.parameters([LayerKey(anima, Layer.memory, generation)], words)
     rows = await ctx.rows(retrieval.statement(dimensions), values, ctx.resources.reading)
     layer = retrieval.unpack(rows[0], words)
     if not len(layer):

@@ -8,9 +8,10 @@ import asyncio
 import http.client
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from itertools import repeat
 from uuid import UUID
 
 import numpy as np
@@ -25,6 +26,7 @@ from benchmarks.figure import Figure
 from benchmarks.world import World, derived, servers, worker
 from sinks import retrieval
 from sinks.database import dsn
+from sinks.retrieval import LayerKey
 from stack.readiness import api_ready
 from stack.settings import Settings
 from stack.waiting import until
@@ -32,7 +34,7 @@ from stack.waiting import until
 LATENCY_MS = {1_000: 15.0, 10_000: 25.0, 100_000: 75.0}
 RATE = {1_000: 250.0, 10_000: 150.0, 100_000: 30.0}
 REQUESTS = {1_000: 600, 10_000: 400, 100_000: 200}
-CLIENTS = 8
+CLIENTS, MOST_RATE = 8, 100  # packs per second that one client could ask for
 NOW = "2026-06-01T00:00:00Z"
 TOP = 40
 NEAREST = (
@@ -91,7 +93,7 @@ def requests(animas: list[UUID], count: int, seed: int) -> list[str]:
     return bodies
 
 
-def ask(port: int, bodies: list[str]) -> list[float]:
+def ask(port: int, bodies: Iterable[str]) -> list[float]:
     """Milliseconds of each request, one after the other on one connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     took = []
@@ -125,16 +127,20 @@ def _latency(port: int, world: World, size: int) -> list[float]:
 
 
 def _rate(port: int, world: World, size: int) -> float:
-    """Packs per second of eight clients, each a process with a connection of its own."""
-    each = world.size(REQUESTS[size] // 3, 10)
-    bodies = [requests(_animas(world, size), each, SEED + 3 + client) for client in range(CLIENTS)]
+    """Packs per second of eight clients, each a process with a connection of its own, while all of them ask."""
+    seconds = world.size(10, 2)
+    bodies = [requests(_animas(world, size), seconds * MOST_RATE, SEED + 3 + client) for client in range(CLIENTS)]
     with ProcessPoolExecutor(CLIENTS) as pool:
         list(pool.map(_idle, range(CLIENTS)))
-        started = time.perf_counter()
-        asked = [pool.submit(ask, port, own) for own in bodies]
-        for one in asked:
-            one.result()
-        return CLIENTS * each / (time.perf_counter() - started)
+        end = time.monotonic() + seconds
+        answered = sum(pool.map(_ask_until, repeat(end), repeat(port), bodies))
+        return answered / seconds
+
+
+def _ask_until(end: float, port: int, bodies: list[str]) -> int:
+    """How many of them were answered until the clock, which all processes share, says `end`."""
+    asked = ask(port, (body for body in bodies if time.monotonic() < end))
+    return len(asked) - (time.monotonic() > end)
 
 
 def _idle(_: int) -> None:
@@ -173,20 +179,18 @@ def _recall(settings: Settings, world: World) -> list[Figure]:
 async def _overlap(
     settings: Settings, size: int, vector: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 ) -> tuple[float, int]:
-    identity, asked, dimensions = anima(size, 0), HalfVector(vector), len(vector)
+    asked, key, run = HalfVector(vector), LayerKey(anima(size, 0), 0, 0, 1), Run()
     async with await psycopg.AsyncConnection.connect(
         dsn(settings), autocommit=True, row_factory=dict_row
     ) as connection:
         await register_vector_async(connection)
-        values = retrieval.parameters(identity, {0: 0}, 1, asked, [])
-        (compared,) = await retrieval.fetch(connection, retrieval.statement(dimensions), values)
-        layer, run = {"anima": identity, "layer": 0, "generation": 0, "model": 1, "until": size}, Run()
+        _, compared = await retrieval.compare(connection, key, vector)
         while run.end < size:
-            run.append(*await retrieval.next_vectors(connection, dimensions, layer | {"since": run.end}))
+            run.append(*await retrieval.next_vectors(connection, key, len(vector), run.end))
         everything = "SELECT v FROM vectors_384 WHERE anima_id = %s AND layer = 0 ORDER BY seq"
-        stored = await (await connection.execute(everything, [identity], binary=True)).fetchall()
+        stored = await (await connection.execute(everything, [key.anima], binary=True)).fetchall()
     exact = np.array([one["v"].to_numpy() for one in stored], np.float64) @ asked.to_numpy().astype(np.float64)
     true = set(np.argsort(-exact)[:TOP])
-    ways = retrieval.unpack(compared, []).similarity, run.products(asked.to_numpy().astype(np.float32))
+    ways = compared, run.products(asked.to_numpy().astype(np.float32))
     found = min(len(true & set(np.argsort(-similarity)[:TOP])) for similarity in ways)
-    return found / TOP, min(int((~np.isnan(similarity)).sum()) for similarity in ways)
+    return found / TOP, min(map(len, ways))

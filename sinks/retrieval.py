@@ -1,8 +1,10 @@
 """What ranking reads, complete per anima: one statement, arrays instead of rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import numpy as np
 import psycopg
@@ -16,6 +18,7 @@ from sinks.items import Item
 from sinks.postings import Entries, Int32, Posting, counted
 from sinks.vectors import table
 
+Floats = NDArray[np.float32]
 SLICE = 2_048  # vectors read at a time
 # Every half-precision number, by its bits: numpy converts them one by one.
 HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
@@ -32,58 +35,74 @@ class Layer:
     sessions: Int32
     authors: Int32
     occurred_at: NDArray[np.int64]
-    similarity: NDArray[np.float32]
+    similarity: Floats
     postings: list[Posting]
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def compare(self, first: int, similarity: NDArray[np.float32]) -> None:
+    def compare(self, first: int, similarity: Floats) -> None:
         """Fill in similarities from seq `first` on. Vectors and words come separately: some may be too early."""
         self.similarity[first : first + len(similarity)] = similarity[: max(0, len(self) - first)]
 
 
-def statement(dimensions: int) -> composed.Composed:
-    halfvec = composed.SQL("halfvec({})").format(dimensions)
-    name = composed.Identifier(table(dimensions))
-    return composed.SQL(sql("retrieve")).format(vectors=name, halfvec=halfvec, unheld=_slice(dimensions))
+class LayerKey(NamedTuple):
+    """A layer of an anima in one generation, with its vectors by one model, if any."""
+
+    anima: UUID
+    layer: int
+    generation: int
+    model: int | None = None
 
 
-def _slice(dimensions: int) -> composed.Composed:
-    name = composed.Identifier(table(dimensions))
-    return composed.SQL(sql("vectors_slice")).format(vectors=name, slice=composed.Literal(SLICE))
+def statement(dimensions: int) -> bytes:
+    """A row for each layer: see `parameters`, `unpack` and `vectors`."""
+    return _composed("retrieve", dimensions)
+
+
+def statement_with_view(dimensions: int) -> bytes:
+    """The same, with the columns and the parameters of `anima_view.sql` in the first row."""
+    return _composed("retrieve_with_view", dimensions)
+
+
+@cache
+def _composed(name: str, dimensions: int) -> bytes:
+    """A query with its placeholders filled in, once: composing it for each pack would cost as much as a round trip."""
+    parts = {
+        "vectors": composed.Identifier(table(dimensions)),
+        "halfvec": composed.SQL("halfvec({})").format(dimensions),
+    }
+    for part in ("vectors_slice", "retrieve", "anima_view"):
+        parts[part] = composed.SQL(sql(part)).format(**parts)
+    return composed.SQL(sql(name)).format(**parts).as_bytes(None)
 
 
 async def next_vectors(
-    connection: psycopg.AsyncConnection[Any], dimensions: int, values: dict[str, Any]
-) -> tuple[int, NDArray[np.float32]]:
-    """A slice of a layer's vectors, and the seq of the first. `values` are anima, layer, generation, model, and since
-    and until.
-    """
-    asked = composed.SQL(
-        "SELECT unheld.* FROM (VALUES (%(layer)s::smallint, %(generation)s::smallint, %(since)s::int, %(until)s::int)) "
-        "AS asked (layer, generation, since, until) CROSS JOIN LATERAL ({}) AS unheld"
-    ).format(_slice(dimensions))
-    (row,) = await fetch(connection, asked, values)
+    connection: psycopg.AsyncConnection[Any], key: LayerKey, dimensions: int, since: int
+) -> tuple[int, Floats]:
+    """A slice of a layer's vectors from a seq on, and the seq of the first."""
+    values = key._asdict() | {"since": since, "slice": SLICE}
+    (row,) = await fetch(connection, _composed("vectors_next", dimensions), values)
     return vectors(row, dimensions)
 
 
+async def compare(connection: psycopg.AsyncConnection[Any], key: LayerKey, vector: Floats) -> tuple[int, Floats]:
+    """The similarities of a layer's vectors, computed by Postgres, and the seq of the first."""
+    values = key._asdict() | {"vector": HalfVector(vector)}
+    (row,) = await fetch(connection, _composed("compare", len(vector)), values)
+    # Vectors are written in the order of seq, so they form one run.
+    return row["first"], -np.frombuffer(row["dissimilarity"] or b"", ">f4")
+
+
 def parameters(
-    anima: Any,
-    generations: Mapping[int, int],
-    model: int | None,
-    vector: HalfVector | None,
-    terms: Sequence[int],
-    spans: Sequence[tuple[int, int] | None] = (),
+    layers: Sequence[LayerKey], terms: Sequence[int], since: Sequence[int] = (), most_held: int = 0
 ) -> dict[str, Any]:
-    """`generations` says of which layers, and in which generation; `spans` from which seq on and before which one their
-    vectors are read, or for a layer without, that Postgres compares them. Without a vector no model matches, and none
-    is read.
-    """
-    since, until = ([span and span[at] for span in spans] for at in (0, 1))
-    layers = {"layers": list(generations), "generations": list(generations.values()), "since": since, "until": until}
-    buckets = sorted({term % BUCKETS for term in terms})
-    return layers | {"anima": anima, "buckets": buckets, "vector": vector, "model": None if vector is None else model}
+    """Of these layers of one anima; vectors from the seqs `since` on, of layers with no more than `most_held` items."""
+    return {
+        "anima": layers[0].anima, "model": layers[0].model, "layers": [key.layer for key in layers],
+        "generations": [key.generation for key in layers], "since": list(since), "slice": SLICE,
+        "most_chunks": most_held // CHUNK, "buckets": sorted({term % BUCKETS for term in terms}),
+    }  # fmt: skip
 
 
 async def fetch(connection: psycopg.AsyncConnection[Any], query: Any, values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -101,13 +120,10 @@ def unpack(row: dict[str, Any], terms: Sequence[int]) -> Layer:
     ]
     postings = _postings(row, terms, CHUNK * len(chunks))
     unknown = np.full(len(lengths), np.nan, np.float32)
-    layer = Layer(lengths, sessions, authors, occurred.astype(np.int64), unknown, postings)
-    # Vectors are written in the order of seq, so they form one run.
-    layer.compare(row["similarity_first"], -np.frombuffer(row["dissimilarity"] or b"", ">f4"))
-    return layer
+    return Layer(lengths, sessions, authors, occurred.astype(np.int64), unknown, postings)
 
 
-def vectors(row: dict[str, Any], dimensions: int) -> tuple[int, NDArray[np.float32]]:
+def vectors(row: dict[str, Any], dimensions: int) -> tuple[int, Floats]:
     """A slice of vectors, and the seq of the first. Pure."""
     # As halfvec_send writes each: the number of dimensions, two bytes unused, the values, all big-endian.
     halves = np.frombuffer(row["vectors"] or b"", ">u2").reshape(-1, dimensions + 2)[:, 2:]

@@ -1,13 +1,12 @@
 """From rows to the candidates of a pack: everything of the anima is ranked, only what can be in the pack is fetched."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import psycopg
-from pgvector import HalfVector
 from psycopg.rows import class_row, namedtuple_row
 
 from agents.embeddings.model import EmbeddingModel
@@ -19,10 +18,11 @@ from api.packs.query import embedding_text, named_authors, named_times
 from api.packs.ranking import Named, Ranking, Signals, rank
 from api.packs.request import PackRequest, Preset
 from api.packs.standing import Standing, standing
-from api.packs.vector_cache import Run, VectorCache
+from api.packs.vector_cache import Floats, Run, VectorCache
 from sinks import retrieval
 from sinks.database import sql
 from sinks.items import Item, Layer
+from sinks.retrieval import LayerKey
 from streams.topics import Topics
 
 FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -45,19 +45,17 @@ class Asked:
     def known_at(self) -> datetime:
         return self.request.as_of or FOREVER
 
-
-@dataclass(frozen=True, eq=False)
-class Question:
-    """What was asked, its vector, and its words as distinct terms in ascending order."""
-
-    asked: Asked
-    vector: HalfVector | None
-    words: list[int]
+    @property
+    def layers(self) -> list[LayerKey]:
+        """Events and memories; without a question no vectors of them."""
+        number = None if self.request.query is None else self.model_number
+        generations = {Layer.event: 0, Layer.memory: self.generation}
+        return [LayerKey(self.request.anima_id, layer, of, number) for layer, of in generations.items()]
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What the first round trips brought: both layers complete, and how the memories stand."""
+    """What the first round trip brought: both layers complete, and how the memories stand."""
 
     asked: Asked
     overview: dict[str, Any]
@@ -72,12 +70,12 @@ class Found:
 async def gather(
     connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, cache: VectorCache, asked: Asked
 ) -> View:
-    """Three short round trips: who speaks (the question is embedded without names) and how the memories stand, what
-    ranking needs, the rows.
+    """Two short round trips: what ranking needs, and the rows. Between them the question is embedded, without the names
+    that the first has brought.
 
     One moment without a transaction, whose beginning and end would be two more round trips: all that changes is read
-    first, at once; what is read later only grows, and is cut to what the first statement counted. Not in pipeline mode
-    either: psycopg runs that in Python, which costs more than the round trips over a socket.
+    at once, and what is read later does not change. Not in pipeline mode either: psycopg runs that in Python, which
+    costs more than the round trips over a socket.
     """
     return await _rows(connection, await _find(connection, model, cache, asked))
 
@@ -85,13 +83,20 @@ async def gather(
 async def _find(
     connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, cache: VectorCache, asked: Asked
 ) -> Found:
-    overview = await _overview(connection, asked)
     question = asked.request.query or ""
     words = sorted(set(terms(question)))
-    vector = await _vector(model, question, overview["names"] or []) if question and asked.model_number else None
-    stand = standing(overview)
-    sizes: dict[int, int] = {Layer.event: overview["known_events"], Layer.memory: len(stand)}
-    events, memories = await _layers(connection, cache, Question(asked, vector, words), sizes, model.dimensions)
+    runs = [cache.run(key) for key in asked.layers]
+    values = retrieval.parameters(asked.layers, words, [run.end for run in runs], cache.most_items(model.dimensions))
+    values |= {"generation": asked.generation, "known_at": asked.known_at}
+    rows = await retrieval.fetch(connection, retrieval.statement_with_view(model.dimensions), values)
+    overview, stand = rows[0], standing(rows[0])
+    if overview["events"] is None:
+        raise Unavailable("this anima went away: the database is another, or an older one")
+    events, memories = layers = [retrieval.unpack(row, words) for row in rows]
+    if question and asked.model_number is not None:
+        vector = await _vector(model, question, overview["names"] or [])
+        for key, run, row, layer in zip(asked.layers, runs, rows, layers, strict=True):
+            layer.compare(*await _similarities(connection, cache, key, run, len(layer), row, vector))
     events = await _with_unindexed(connection, asked, overview["events"], events, words)
     events, memories = retrieval.prefix(events, overview["known_events"]), retrieval.prefix(memories, len(stand))
     named = _named(question, overview, asked.now)
@@ -101,56 +106,36 @@ async def _find(
     )  # fmt: skip
 
 
-async def _layers(
+async def _similarities(
     connection: psycopg.AsyncConnection[Any],
     cache: VectorCache,
-    question: Question,
-    sizes: Mapping[int, int],
-    dimensions: int,
-) -> list[retrieval.Layer]:
-    """Who compares the vectors of a layer depends on its size alone: the same question finds the same numbers again."""
-    asked, vector = question.asked, question.vector
-    anima, number = asked.request.anima_id, asked.model_number
-    generations: dict[int, int] = {Layer.event: 0, Layer.memory: asked.generation}
-    keys = {layer: (anima, layer, generation, number) for layer, generation in generations.items()}
-    held = {
-        layer: cache.run(keys[layer]) for layer in keys if vector is not None and cache.admits(sizes[layer], dimensions)
-    }
-    spans = [(held[layer].end, sizes[layer]) if layer in held else None for layer in generations]
-    values = retrieval.parameters(anima, generations, number, vector, question.words, spans)
-    rows = await retrieval.fetch(connection, retrieval.statement(dimensions), values)
-    layers = [retrieval.unpack(row, question.words) for row in rows]
-    if vector is not None:
-        numbers = vector.to_numpy().astype(np.float32)
-        for row, found, layer in zip(rows, layers, generations, strict=True):
-            if (run := held.get(layer)) is not None:
-                named = {"anima": anima, "layer": layer, "generation": generations[layer], "model": number}
-                await _complete(connection, run, named | {"until": sizes[layer]}, retrieval.vectors(row, dimensions))
-                cache.keep(keys[layer], run)
-                found.compare(run.first, run.products(numbers))
-    return layers
+    key: LayerKey,
+    run: Run,
+    items: int,
+    row: dict[str, Any],
+    vector: Floats,
+) -> tuple[int, Floats]:
+    """Of all vectors of a layer of so many items, and the seq of the first.
+
+    Who compares them depends on the layer's size alone: the same question finds the same numbers again.
+    """
+    if not row["held"]:
+        return await retrieval.compare(connection, key, vector)
+    async with run.lock:  # who asks meanwhile waits, and does not read the same once more
+        first, more = retrieval.vectors(row, len(vector))
+        run.append(first, more, until=items)
+        while len(more) == retrieval.SLICE:
+            first, more = await retrieval.next_vectors(connection, key, len(vector), run.end)
+            run.append(first, more)
+    cache.keep(key, run)
+    return run.first, run.products(vector)
 
 
-async def _complete(
-    connection: psycopg.AsyncConnection[Any], run: Run, named: dict[str, Any], more: tuple[int, np.ndarray[Any, Any]]
-) -> None:
-    """Make the run as long as the layer. Who asks meanwhile waits, and does not read the same once more."""
-    async with run.lock:
-        run.append(*more, until=named["until"])
-        while len(more[1]) == retrieval.SLICE:
-            more = await retrieval.next_vectors(connection, more[1].shape[1], named | {"since": run.end})
-            run.append(*more)
-
-
-async def _overview(connection: psycopg.AsyncConnection[Any], asked: Asked) -> dict[str, Any]:
-    values = {"anima": asked.request.anima_id, "generation": asked.generation, "known_at": asked.known_at}
-    row = await (await connection.execute(sql("anima_view"), values, binary=True)).fetchone()
-    assert row is not None
-    return dict(row)
-
-
-async def _vector(model: EmbeddingModel, question: str, names: Sequence[str]) -> HalfVector:
-    return HalfVector((await model.embed([embedding_text(question, names)]))[0])
+async def _vector(model: EmbeddingModel, question: str, names: Sequence[str]) -> Floats:
+    """As exact as the vectors that it is compared with."""
+    (made,) = await model.embed([embedding_text(question, names)])
+    rounded: Floats = made.astype(np.float16).astype(np.float32)
+    return rounded
 
 
 async def _with_unindexed(

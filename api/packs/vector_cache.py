@@ -64,9 +64,9 @@ class VectorCache:
         self.nbytes = 0  # of all, as they were when last used
         self.begun: WeakValueDictionary[Any, Run] = WeakValueDictionary()
 
-    def admits(self, items: int, dimensions: int) -> bool:
-        """Whether a layer of this size is held here: none takes more than half of the room."""
-        return 2 * items * dimensions * FLOAT_BYTES <= self.most_bytes
+    def most_items(self, dimensions: int) -> int:
+        """How many a layer may have to be held here: none takes more than half of the room."""
+        return self.most_bytes // (2 * dimensions * FLOAT_BYTES)
 
     def run(self, key: Any) -> Run:
         """What is held of a layer; empty if nothing is. Who asks at the same time gets the same."""

@@ -16,7 +16,7 @@ from agents.index import BUCKETS, CHUNK, ENTRY, document, hashed, postings, writ
 from agents.words import terms
 from sinks.database import Pool
 from sinks.items import Item
-from sinks.retrieval import fetch, parameters, statement, unpack
+from sinks.retrieval import LayerKey, fetch, parameters, statement, unpack
 from streams.positions import anima_of
 from tests.agents.conftest import WORDS, item
 
@@ -61,7 +61,7 @@ async def expect(rows: Pool, anima: UUID, layer: int, items: list[Item]) -> None
     """One read gives the lengths, authors and frequencies of exactly these items."""
     wanted = sorted({term for word in WORDS for term in terms(word)})
     async with rows.connection() as connection:
-        values = parameters(anima, {layer: layer}, None, None, wanted)
+        values = parameters([LayerKey(anima, layer, layer)], wanted)
         (row,) = await fetch(connection, statement(384), values)
     found = unpack(row, wanted)
     counted = [Counter(np.frombuffer(document(one)[7], "<u4").tolist()) for one in items]
@@ -108,7 +108,7 @@ async def test_a_reader_sees_each_document_once_while_chunks_are_written(rows: P
     seen = [0]
 
     async def read() -> None:
-        query, values = statement(384), parameters(WREN, {0: 0}, None, None, wanted)
+        query, values = statement(384), parameters([LayerKey(WREN, 0, 0)], wanted)
         async with rows.connection() as connection:
             while seen[-1] < len(items):
                 (row,) = await fetch(connection, query, values)

@@ -52,8 +52,7 @@ def test_a_gap_is_an_error() -> None:
 def test_what_was_not_asked_about_lately_makes_room() -> None:
     room = 100 * DIMENSIONS * 4
     cache = VectorCache(room)
-    assert cache.admits(50, DIMENSIONS)
-    assert not cache.admits(51, DIMENSIONS)
+    assert cache.most_items(DIMENSIONS) == 50
     for key in "abcd":
         cache.keep(key, run_of(25))
     cache.keep("a", cache.run("a"))
@@ -64,5 +63,4 @@ def test_what_was_not_asked_about_lately_makes_room() -> None:
 
 
 def test_no_room_is_a_choice() -> None:
-    cache = VectorCache(0)
-    assert not cache.admits(1, DIMENSIONS)
+    assert VectorCache(0).most_items(DIMENSIONS) == 0

@@ -6,8 +6,11 @@ from itertools import pairwise
 from typing import Any
 
 import httpx
+import psycopg
 
 from agents.tokens import count_tokens
+from sinks.database import dsn
+from stack.embedded import Stack
 
 NOW = "2026-03-10T12:00:00Z"
 
@@ -161,3 +164,14 @@ async def test_what_a_request_gets_wrong_is_named(http: httpx.AsyncClient) -> No
     )
     assert ahead.status_code == 503
     assert int(ahead.headers["Retry-After"]) >= 1
+
+
+async def test_an_anima_of_another_database_is_said_to_be_gone(http: httpx.AsyncClient, stack: Stack) -> None:
+    anima, _ = await anima_with(http, ["The lamp is lit."])
+    await pack(http, anima)
+    async with await psycopg.AsyncConnection.connect(dsn(stack.settings), autocommit=True) as connection:
+        await connection.execute("UPDATE animas SET id = gen_random_uuid() WHERE id = %s", [anima])
+    answers = [await http.post("/packs/compile", json={"anima_id": anima, "query": "lamp"}) for _ in range(4)]
+    # A process that has not met the anima does not know it.
+    assert {answer.status_code for answer in answers} <= {404, 503}
+    assert any("went away" in answer.json()["detail"] for answer in answers)

@@ -1,0 +1,2 @@
+SELECT slice.* FROM (VALUES (%(layer)s::smallint, %(generation)s::smallint, %(since)s::int)) AS asked (layer, generation, since)
+CROSS JOIN LATERAL ({vectors_slice}) AS slice
