@@ -69,6 +69,8 @@ class Index:
 
 async def write(connection: psycopg.AsyncConnection[Any], items: list[Item]) -> None:
     """Documents, authors, and the chunks that these documents complete. An item indexed before is left alone."""
+    if not items:
+        return
     following = await _next_seq(connection, items)
     fresh = [item for item in items if item.seq >= following[item.anima_id, item.layer, item.generation]]
     if not fresh:
@@ -81,7 +83,8 @@ async def write(connection: psycopg.AsyncConnection[Any], items: list[Item]) -> 
 
 async def _next_seq(connection: psycopg.AsyncConnection[Any], items: list[Item]) -> dict[Key, int]:
     following: defaultdict[Key, int] = defaultdict(int)
-    cursor = await connection.execute(sql("documents_next_seq"), [list({item.anima_id for item in items})])
+    layers = {(item.anima_id, item.layer, item.generation) for item in items}
+    cursor = await connection.execute(sql("documents_next_seq"), [list(column) for column in zip(*layers, strict=True)])
     for row in await cursor.fetchall():
         following[row["anima_id"], row["layer"], row["generation"]] = row["next_seq"]
     return following

@@ -55,7 +55,8 @@ async def _new(connection: psycopg.AsyncConnection[Any], arrivals: list[Stored])
 
 
 async def _next_seq(connection: psycopg.AsyncConnection[Any], fresh: list[Stored]) -> dict[tuple[int, UUID], int]:
-    cursor = await connection.execute(sql("memories_next_seq"), [list({m.anima_id for m, _, _ in fresh})])
+    keys = {(m.generation, m.anima_id) for m, _, _ in fresh}
+    cursor = await connection.execute(sql("memories_next_seq"), [list(column) for column in zip(*keys, strict=True)])
     following: defaultdict[tuple[int, UUID], int] = defaultdict(int)
     following.update({(row["generation"], row["anima_id"]): row["next_seq"] for row in await cursor.fetchall()})
     return following

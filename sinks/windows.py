@@ -46,10 +46,9 @@ async def claim(pool: Pool, generation: int, trigger: SynthesisTrigger) -> Claim
         if last and last["last_offset"] >= trigger.last_offset:
             return await _again(connection, generation, trigger)
         first_seq = last["last_seq"] + 1 if last else 0
-        span = await (
-            await connection.execute(sql("windows_span"), [trigger.anima_id, first_seq, trigger.last_offset])
-        ).fetchone()
-        if not span or span["last_seq"] is None:
+        asked = {"anima": trigger.anima_id, "first_seq": first_seq, "last_offset": trigger.last_offset}
+        span = await (await connection.execute(sql("windows_span"), asked)).fetchone()
+        if not span:
             return None  # every event of it was a repeat by its dedupe key
         window = Claim(span["first_offset"], trigger.last_offset, first_seq, span["last_seq"])
         row = [generation, trigger.anima_id, trigger.partition, *window, trigger.id]

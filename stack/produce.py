@@ -96,7 +96,7 @@ def _checked(settings: Settings, key: bytes, lines: Iterable[bytes]) -> Iterator
             continue
         line = Line(number, key, text.strip(), home)
         try:
-            record = decode(line, settings.partitions).record
+            _, record = decode(line, settings.partitions)
         except Undecodable as error:
             raise Undecodable(f"line {number}: {error}") from None
         if not isinstance(record, Event):

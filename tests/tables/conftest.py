@@ -73,7 +73,7 @@ def entries(draw: st.DrawFn, offset: int, now: int) -> Entry:
 
 
 def decode(entry: Any) -> Decoded:
-    return Decoded(entry.anima, entry.record)
+    return entry.anima, entry.record
 
 
 def count(content: str) -> int:

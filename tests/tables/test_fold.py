@@ -122,7 +122,7 @@ def test_one_late_tick_fires_what_many_would_have(rule: Rule, log: list[Entry], 
 def refuse(entry: Any) -> Decoded:
     if entry.offset == 1:
         raise Undecodable("no")
-    return Decoded(entry.anima, entry.record)
+    return entry.anima, entry.record
 
 
 def test_what_cannot_be_decoded_moves_the_clock_and_nothing_else() -> None:
