@@ -21,6 +21,7 @@ from streams.kafka import producer, topics_of
 
 STAGE = "sink"
 UNKNOWN_ANIMA = "the key names no anima that is known, and ELEPHANTASM_STRICT_ANIMAS is set: create the anima first"
+LULL_S = 0.02  # between polls of a log read to its end: rows are waited for
 SLICE = 25  # records prepared at a time: a fraction of a millisecond, so that Postgres does not wait for the loop
 
 
@@ -105,7 +106,7 @@ async def main(settings: Settings) -> None:
         names = [topics.events.name, topics.memories.name, topics.dead_letters.name]
         load = partial(progress.take_over, rows, STAGE)
         try:
-            await Consumer(settings, STAGE, names, load, sink.prepare, sink.write).run()
+            await Consumer(settings, STAGE, names, load, sink.prepare, sink.write, lull_s=LULL_S).run()
         except MostlyFailing as stopped:
             await stops.note(rows, STAGE, stopped)
             sys.exit(f"elephantasm: {stopped}")

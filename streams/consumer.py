@@ -21,6 +21,7 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 from stack.settings import Settings
 from streams.collector import spare_collector
 from streams.kafka import connection, topics_of
+from streams.lull import Lull, read_to_the_end
 
 log = structlog.get_logger()
 
@@ -40,7 +41,8 @@ class Consumer(Generic[Prepared]):
     `expected` is the progress that must still hold, `reached` what it becomes. Batches are written one after the other
     in their order. While one is written the next is prepared, and no more than these two are held. What was prepared
     may be thrown away, so `prepare` changes nothing; both run on one loop, so it lets the other run now and then. While
-    Postgres is away they fail, and are asked again from where it stands. A `write` that waits for anything else raises
+    Postgres is away they fail, and are asked again from where it stands. Of a log that is read to its end a batch is
+    polled every `lull_s` seconds. A `write` that waits for anything else raises
     CancelledError once `stopping` is set.
     """
 
@@ -54,11 +56,13 @@ class Consumer(Generic[Prepared]):
         write: Callable[[Prepared, Offsets, Offsets], Coroutine[Any, Any, None]],
         *,
         records: int = 10_000,
+        lull_s: float = 0.1,
         stopping: asyncio.Event | None = None,
     ) -> None:
         self.load, self.prepare, self.write, self.records = load, prepare, write, records
         self.next: Offsets = {}  # what follows on what was written, of each partition whose progress is known
         self.writing: asyncio.Task[None] | None = None
+        self.lull = Lull(lull_s)
         self.stopping = stopping or asyncio.Event()
         self.commits: asyncio.Task[None] | None = None
         self.committed: Offsets = {}
@@ -109,7 +113,7 @@ class Consumer(Generic[Prepared]):
     async def _step(self) -> None:
         """Polls and prepares one batch while the one before it is written."""
         await self._resume()
-        batches = self._still_ours(await self.kafka.getmany(timeout_ms=500, max_records=self.records))
+        batches = self._still_ours(await self._poll())
         if batches:
             prepared = await self.prepare(batches)
         await self._written()
@@ -120,6 +124,14 @@ class Consumer(Generic[Prepared]):
             reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
             self.writing = asyncio.ensure_future(self._write(prepared, expected, reached))
         self._commit_soon()
+
+    async def _poll(self) -> Batches:
+        await self.lull.end()
+        polled: Batches = await self.kafka.getmany(timeout_ms=500, max_records=self.records)
+        ours = self.kafka.assignment()
+        if read_to_the_end(polled, lambda tp: self.kafka.highwater(tp) if tp in ours else None):
+            self.lull.begin()
+        return polled
 
     async def _written(self) -> None:
         """Until nothing is being written. Raises what stopped the last write."""

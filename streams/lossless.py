@@ -23,7 +23,10 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
+from streams.lull import Lull, read_to_the_end
+
 log = structlog.get_logger()
+LULL_S = 0.1  # between polls of a log read to its end
 
 
 class Batch(faust.Schema):  # type: ignore[misc]  # Faust has no types
@@ -47,6 +50,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         # last offset of each batch handed over and not yet committed, in order
         self.handed: defaultdict[TP, deque[int]] = defaultdict(deque)
         self.newest: dict[TP, int] = {}  # last offset of the newest batch handed over since the last seek
+        self.lull = Lull(LULL_S)
         self.durable: dict[TP, int] = {}  # what the broker has confirmed; Faust notes a commit that failed as well
 
     def _new_consumer_thread(self) -> "BatchThread":
@@ -77,7 +81,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
             self.idle.set()
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109  Faust's signature
+        await self.lull.end()
         records, active = await self._wait_next_records(timeout)
+        if read_to_the_end(records, self._end):
+            self.lull.begin()
         for topic_partition, batch in (records or {}).items():
             tp = TP(topic_partition.topic, topic_partition.partition)
             if self.batch_epoch != self.epoch or self.should_stop:
@@ -89,6 +96,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
             if self._is_source(tp) and self.sought != self.epoch:
                 continue
             yield tp, self._batch_message(tp, batch)
+
+    def _end(self, tp: TP) -> int | None:
+        return self.highwater(tp) if tp in self.assignment() else None
 
     def _batch_message(self, tp: TP, batch: list[Any]) -> Any:
         """One message for a poll's records of a partition: of the log for the agent, of a changelog for its table."""

@@ -13,6 +13,7 @@ import streams.consumer
 from stack.settings import Settings
 from streams.consumer import Batches, Consumer, NotOwner, Offsets
 from streams.kafka import topics_of
+from streams.lull import Lull
 from tests.conftest import World
 from tests.live.log import Sent, eventually, send
 
@@ -81,6 +82,13 @@ async def test_one_batch_is_prepared_ahead_and_all_are_written_in_order(
     ledger.open.set()
     await eventually(ledger.complete, 30, "all is written")
     assert ledger.written == list(range(RECORDS))
+
+
+async def test_a_lull_begins_only_when_all_is_read(ledger: Ledger, consumer: Consumer[Prepared]) -> None:
+    consumer.lull = Lull(1e6)  # had one begun before the end, the rest would not be read
+    ledger.open.set()
+    await eventually(ledger.complete, 30, "all is written")
+    assert not consumer.lull.ended()
 
 
 async def test_a_batch_in_flight_while_partitions_move_is_not_written_again(

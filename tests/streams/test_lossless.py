@@ -9,6 +9,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.lossless import BatchConsumer
+from streams.lull import Lull
 
 LOG = TP("log", 0)
 
@@ -20,7 +21,7 @@ def consumer(monkeypatch: pytest.MonkeyPatch, end: int | None, position: int) ->
     monkeypatch.setattr(BatchConsumer, "highwater", lambda *_: end)
     monkeypatch.setattr(BatchConsumer, "position", at)
     made: Any = BatchConsumer.__new__(BatchConsumer)
-    made.newest, made.durable = {}, {}
+    made.newest, made.durable, made.lull = {}, {}, Lull(0)
     return made
 
 

@@ -1,0 +1,35 @@
+"""When to poll again. A batch costs the same however little is in it: what comes within a moment is one batch."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+P = TypeVar("P")
+
+
+def read_to_the_end(polled: Mapping[P, Sequence[Any]], end: Callable[[P], int | None]) -> bool:
+    """Whether these are the last records of their partitions, so that nothing is to be hurried for. `end` is what
+    follows on a partition's last record; None where that is not known.
+    """
+    return bool(polled) and all(
+        (known := end(partition)) is not None and records[-1].offset + 1 >= known
+        for partition, records in polled.items()
+    )
+
+
+class Lull:
+    """Lasts so many seconds from its beginning. What comes after a longer silence is not kept waiting."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.until = seconds, 0.0
+
+    def begin(self) -> None:
+        self.until = time.monotonic() + self.seconds
+
+    async def end(self) -> None:
+        """Returns when it has ended."""
+        await asyncio.sleep(max(0.0, self.until - time.monotonic()))
+
+    def ended(self) -> bool:
+        return time.monotonic() >= self.until
