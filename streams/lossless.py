@@ -82,10 +82,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109  Faust's signature
         await self.lull.end()
-        records, active = await self._wait_next_records(timeout)
+        fetched, active = await self._wait_next_records(timeout)
+        records = fetched or {}
         if read_to_the_end(records, self._end):
             self.lull.begin()
-        for topic_partition, batch in (records or {}).items():
+        for topic_partition, batch in records.items():
             tp = TP(topic_partition.topic, topic_partition.partition)
             if self.batch_epoch != self.epoch or self.should_stop:
                 return

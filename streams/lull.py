@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 P = TypeVar("P")
+MANY = 1_000
 
 
 def read_to_the_end(polled: Mapping[P, Sequence[Any]], end: Callable[[P], int | None]) -> bool:
-    """Whether these are the last records of their partitions, so that nothing is to be hurried for. `end` is what
-    follows on a partition's last record; None where that is not known.
+    """Whether these are few records, and the last of their partitions, so that nothing is to be hurried for. `end` is
+    what follows on a partition's last record; None where that is not known. Many records are a backlog: of other
+    partitions there may be more.
     """
-    return bool(polled) and all(
+    return 0 < sum(map(len, polled.values())) < MANY and all(
         (known := end(partition)) is not None and records[-1].offset + 1 >= known
         for partition, records in polled.items()
     )

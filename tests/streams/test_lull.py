@@ -16,6 +16,8 @@ from streams.lull import read_to_the_end
         ({0: [4], 1: [7]}, {0: 5, 1: 8}, True),
         ({0: [4], 1: [7]}, {0: 5, 1: 9}, False),
         ({0: [4]}, {0: None}, False),  # the partition has just gone
+        ({0: list(range(999))}, {0: 999}, True),
+        ({0: list(range(1_000))}, {0: 1_000}, False),  # a backlog
         ({0: [4]}, {0: 4}, True),  # what is known of the end is older than the records
     ],
 )
