@@ -1,12 +1,10 @@
 """Memories of one anima by words or by meaning: every one of them is compared, none is missed."""
 
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 from pgvector import HalfVector
-from psycopg import sql as composed
 
 from agents.words import terms
 from api.context import Context
@@ -15,7 +13,6 @@ from sinks import retrieval
 from sinks.database import sql
 from sinks.items import Layer
 from sinks.retrieval import LayerKey
-from sinks.vectors import table
 
 MOST_FOUND = 10_000  # seqs that one search may hand to Postgres
 
@@ -38,7 +35,7 @@ async def _scores(ctx: Context, anima: UUID, words: list[int]) -> np.ndarray[Any
     """BM25 of every indexed memory revision, by seq."""
     dimensions, generation = ctx.resources.model.dimensions, ctx.settings.generation
     values = retrieval.parameters([LayerKey(anima, Layer.memory, generation)], words)
-    rows = await ctx.rows(retrieval.statement(dimensions), values, ctx.resources.reading)
+    rows = await ctx.rows(retrieval.statement("retrieve", dimensions), values, ctx.resources.reading)
     layer = retrieval.unpack(rows[0], words)
     if not len(layer):
         return np.zeros(0, np.float32)
@@ -52,15 +49,9 @@ async def by_meaning(ctx: Context, anima: UUID, question: str, limit: int) -> li
     if number is None:
         return []
     (vector,) = await ctx.resources.model.embed([question])
+    statement = retrieval.statement("memories_nearest", ctx.resources.model.dimensions)
     values = {
         "anima": anima, "generation": ctx.settings.generation, "model": number, "vector": HalfVector(vector),
         "limit": limit,
     }  # fmt: skip
-    return await ctx.rows(_nearest(ctx.resources.model.dimensions), values, ctx.resources.reading)
-
-
-@cache
-def _nearest(dimensions: int) -> composed.Composed:
-    return composed.SQL(sql("memories_nearest")).format(
-        vectors=composed.Identifier(table(dimensions)), halfvec=composed.SQL("halfvec({})").format(dimensions)
-    )
+    return await ctx.rows(statement, values, ctx.resources.reading)

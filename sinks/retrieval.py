@@ -55,19 +55,13 @@ class LayerKey(NamedTuple):
     model: int | None = None
 
 
-def statement(dimensions: int) -> bytes:
-    """A row for each layer: see `parameters`, `unpack` and `vectors`."""
-    return _composed("retrieve", dimensions)
-
-
-def statement_with_view(dimensions: int) -> bytes:
-    """The same, with the columns and the parameters of `anima_view.sql` in the first row."""
-    return _composed("retrieve_with_view", dimensions)
-
-
 @cache
-def _composed(name: str, dimensions: int) -> bytes:
-    """A query with its placeholders filled in, once: composing it for each pack would cost as much as a round trip."""
+def statement(name: str, dimensions: int) -> bytes:
+    """The query in `sinks/sql/<name>.sql` for vectors of so many dimensions.
+
+    `retrieve` gives a row for each layer, see `parameters`, `unpack` and `vectors`; `retrieve_with_view` the same with
+    the columns, and the parameters, of `anima_view` in the first row. Composed once: to do it for each pack costs.
+    """
     parts = {
         "vectors": composed.Identifier(table(dimensions)),
         "halfvec": composed.SQL("halfvec({})").format(dimensions),
@@ -82,14 +76,14 @@ async def next_vectors(
 ) -> tuple[int, Floats]:
     """A slice of a layer's vectors from a seq on, and the seq of the first."""
     values = key._asdict() | {"since": since, "slice": SLICE}
-    (row,) = await fetch(connection, _composed("vectors_next", dimensions), values)
+    (row,) = await fetch(connection, statement("vectors_next", dimensions), values)
     return vectors(row, dimensions)
 
 
 async def compare(connection: psycopg.AsyncConnection[Any], key: LayerKey, vector: Floats) -> tuple[int, Floats]:
     """The similarities of a layer's vectors, computed by Postgres, and the seq of the first."""
     values = key._asdict() | {"vector": HalfVector(vector)}
-    (row,) = await fetch(connection, _composed("compare", len(vector)), values)
+    (row,) = await fetch(connection, statement("compare", len(vector)), values)
     # Vectors are written in the order of seq, so they form one run.
     return row["first"], -np.frombuffer(row["dissimilarity"] or b"", ">f4")
 

@@ -21,7 +21,7 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 from stack.settings import Settings
 from streams.collector import spare_collector
 from streams.kafka import connection, topics_of
-from streams.lull import Lull, read_to_the_end
+from streams.lull import Lull
 
 log = structlog.get_logger()
 
@@ -42,8 +42,7 @@ class Consumer(Generic[Prepared]):
     in their order. While one is written the next is prepared, and no more than these two are held. What was prepared
     may be thrown away, so `prepare` changes nothing; both run on one loop, so it lets the other run now and then. While
     Postgres is away they fail, and are asked again from where it stands. Of a log that is read to its end a batch is
-    polled every `lull_s` seconds. A `write` that waits for anything else raises
-    CancelledError once `stopping` is set.
+    polled every `lull_s` seconds. A `write` that waits for anything else raises CancelledError once `stopping` is set.
     """
 
     def __init__(
@@ -128,9 +127,7 @@ class Consumer(Generic[Prepared]):
     async def _poll(self) -> Batches:
         await self.lull.end()
         polled: Batches = await self.kafka.getmany(timeout_ms=500, max_records=self.records)
-        ours = self.kafka.assignment()
-        if read_to_the_end(polled, lambda tp: self.kafka.highwater(tp) if tp in ours else None):
-            self.lull.begin()
+        self.lull.after(polled, self.kafka)
         return polled
 
     async def _written(self) -> None:

@@ -23,7 +23,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
-from streams.lull import Lull, read_to_the_end
+from streams.lull import Lull
 
 log = structlog.get_logger()
 LULL_S = 0.1  # between polls of a log read to its end
@@ -84,8 +84,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         await self.lull.end()
         fetched, active = await self._wait_next_records(timeout)
         records = fetched or {}
-        if read_to_the_end(records, self._end):
-            self.lull.begin()
+        self.lull.after(records, self)
         for topic_partition, batch in records.items():
             tp = TP(topic_partition.topic, topic_partition.partition)
             if self.batch_epoch != self.epoch or self.should_stop:
@@ -97,9 +96,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
             if self._is_source(tp) and self.sought != self.epoch:
                 continue
             yield tp, self._batch_message(tp, batch)
-
-    def _end(self, tp: TP) -> int | None:
-        return self.highwater(tp) if tp in self.assignment() else None
 
     def _batch_message(self, tp: TP, batch: list[Any]) -> Any:
         """One message for a poll's records of a partition: of the log for the agent, of a changelog for its table."""

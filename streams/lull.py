@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 P = TypeVar("P")
 MANY = 1_000
@@ -20,18 +20,25 @@ def read_to_the_end(polled: Mapping[P, Sequence[Any]], end: Callable[[P], int | 
     )
 
 
+class Polled(Protocol):
+    """What we use of a consumer, ours or aiokafka's."""
+
+    def assignment(self) -> Any: ...
+    def highwater(self, partition: Any, /) -> int | None: ...
+
+
 class Lull:
-    """Lasts so many seconds from its beginning. What comes after a longer silence is not kept waiting."""
+    """Lasts so many seconds from a poll that read to the end. What comes after a longer silence is not kept waiting."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self.until = seconds, 0.0
 
-    def begin(self) -> None:
-        self.until = time.monotonic() + self.seconds
+    def after(self, polled: Mapping[P, Sequence[Any]], consumer: Polled) -> None:
+        """Begins if there is nothing to be hurried for. A partition that has just gone has no end that is known."""
+        ours = consumer.assignment()
+        if read_to_the_end(polled, lambda partition: consumer.highwater(partition) if partition in ours else None):
+            self.until = time.monotonic() + self.seconds
 
     async def end(self) -> None:
         """Returns when it has ended."""
         await asyncio.sleep(max(0.0, self.until - time.monotonic()))
-
-    def ended(self) -> bool:
-        return time.monotonic() >= self.until

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from functools import lru_cache
 from typing import NamedTuple, Self
 from uuid import UUID, uuid5
 
@@ -34,7 +33,6 @@ class Position(NamedTuple):
         return cls(match[1], int(match[2]), int(match[3]))
 
 
-@lru_cache(maxsize=65_536)
 def anima_of(key: bytes | None) -> UUID:
     """The anima that a key names: a UUID names itself, any other text derives a UUID version 8 (RFC 9562, 5.8).
 

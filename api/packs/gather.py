@@ -85,17 +85,18 @@ async def _find(
 ) -> Found:
     question = asked.request.query or ""
     words = sorted(set(terms(question)))
-    runs = [cache.run(key) for key in asked.layers]
-    values = retrieval.parameters(asked.layers, words, [run.end for run in runs], cache.most_items(model.dimensions))
+    keys = asked.layers
+    runs = [cache.run(key) for key in keys]
+    values = retrieval.parameters(keys, words, [run.end for run in runs], cache.most_items(model.dimensions))
     values |= {"generation": asked.generation, "known_at": asked.known_at}
-    rows = await retrieval.fetch(connection, retrieval.statement_with_view(model.dimensions), values)
+    rows = await retrieval.fetch(connection, retrieval.statement("retrieve_with_view", model.dimensions), values)
     overview, stand = rows[0], standing(rows[0])
     if overview["events"] is None:
         raise Unavailable("this anima went away: the database is another, or an older one")
     events, memories = layers = [retrieval.unpack(row, words) for row in rows]
     if question and asked.model_number is not None:
         vector = await _vector(model, question, overview["names"] or [])
-        for key, run, row, layer in zip(asked.layers, runs, rows, layers, strict=True):
+        for key, run, row, layer in zip(keys, runs, rows, layers, strict=True):
             layer.compare(*await _similarities(connection, cache, key, run, len(layer), row, vector))
     events = await _with_unindexed(connection, asked, overview["events"], events, words)
     events, memories = retrieval.prefix(events, overview["known_events"]), retrieval.prefix(memories, len(stand))

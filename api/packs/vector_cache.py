@@ -58,7 +58,7 @@ class Run:
 
 def _room(items: int, dimensions: int) -> Floats:
     """Memory that goes back to the system when it is dropped. From malloc, which keeps the gaps that runs of ever other
-    sizes leave behind, it would take a fifth more.
+    sizes leave behind, all runs together would take more than is counted.
     """
     memory = mmap.mmap(-1, items * dimensions * FLOAT_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     return np.frombuffer(memory, np.float32).reshape(items, dimensions)

@@ -62,7 +62,7 @@ async def expect(rows: Pool, anima: UUID, layer: int, items: list[Item]) -> None
     wanted = sorted({term for word in WORDS for term in terms(word)})
     async with rows.connection() as connection:
         values = parameters([LayerKey(anima, layer, layer)], wanted)
-        (row,) = await fetch(connection, statement(384), values)
+        (row,) = await fetch(connection, statement("retrieve", 384), values)
     found = unpack(row, wanted)
     counted = [Counter(np.frombuffer(document(one)[7], "<u4").tolist()) for one in items]
     assert found.lengths.tolist() == [own.total() for own in counted]
@@ -108,7 +108,7 @@ async def test_a_reader_sees_each_document_once_while_chunks_are_written(rows: P
     seen = [0]
 
     async def read() -> None:
-        query, values = statement(384), parameters([LayerKey(WREN, 0, 0)], wanted)
+        query, values = statement("retrieve", 384), parameters([LayerKey(WREN, 0, 0)], wanted)
         async with rows.connection() as connection:
             while seen[-1] < len(items):
                 (row,) = await fetch(connection, query, values)

@@ -36,7 +36,7 @@ async def stored(rows: Pool) -> int:
 async def asked(rows: Pool, key: LayerKey, most_held: int) -> dict[str, Any]:
     values = retrieval.parameters([key], [], [0], most_held)
     async with rows.connection() as connection:
-        (row,) = await retrieval.fetch(connection, retrieval.statement(DIMENSIONS), values)
+        (row,) = await retrieval.fetch(connection, retrieval.statement("retrieve", DIMENSIONS), values)
     return row
 
 
@@ -73,4 +73,4 @@ async def test_postgres_compares_what_is_not_held(rows: Pool) -> None:
 
 
 def test_what_each_pack_asks_is_parsed_once() -> None:
-    assert len(retrieval.statement_with_view(1536)) <= MAX_CACHED_STATEMENT_LENGTH
+    assert len(retrieval.statement("retrieve_with_view", 1536)) <= MAX_CACHED_STATEMENT_LENGTH
