@@ -60,6 +60,7 @@ class Consumer(Generic[Prepared]):
     ) -> None:
         self.load, self.prepare, self.write, self.records = load, prepare, write, records
         self.next: Offsets = {}  # what follows on what was written, of each partition whose progress is known
+        self.moving = False  # the group is: what it has taken, aiokafka still counts as assigned
         self.writing: asyncio.Task[None] | None = None
         self.lull = Lull(lull_s)
         self.stopping = stopping or asyncio.Event()
@@ -139,13 +140,13 @@ class Consumer(Generic[Prepared]):
 
     async def _resume(self) -> None:
         """Go on where Postgres says, with partitions that have come and with those whose progress is in doubt."""
-        unknown = self.kafka.assignment() - self.next.keys()
+        unknown = self._assigned() - self.next.keys()
         if not unknown:
             return
         await self._written()
         positions = await self.load(list(unknown))
         self.committed = {}
-        for partition in unknown & self.kafka.assignment():
+        for partition in unknown & self._assigned():
             self.next[partition] = positions.get(partition, 0)
             self.kafka.seek(partition, self.next[partition])
         self._commit_soon()  # a restored database stands further back, and the first batch may take its time
@@ -192,7 +193,14 @@ class Consumer(Generic[Prepared]):
             log.warning("offsets not committed", reason=repr(error))
 
     def _ours(self) -> Offsets:
-        return {tp: offset for tp, offset in self.next.items() if tp in self.kafka.assignment()}
+        assigned = self._assigned()
+        return {tp: offset for tp, offset in self.next.items() if tp in assigned}
+
+    def _assigned(self) -> set[TopicPartition]:
+        """None while the group moves. A commit sent then waits in the broker behind the request to join, is of an old
+        generation when its turn comes, and has aiokafka join once more: two workers can do so for minutes.
+        """
+        return set() if self.moving else self.kafka.assignment()
 
 
 class _Forget(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -202,9 +210,11 @@ class _Forget(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         self.consumer = consumer
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        self.consumer.moving = True
         self.consumer._forget(revoked)
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+        self.consumer.moving = False
         self.consumer._forget(assigned)
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 import streams.consumer
 from stack.settings import Settings
 from streams.consumer import Batches, Consumer, NotOwner, Offsets
-from streams.kafka import topics_of
+from streams.kafka import connection, topics_of
 from streams.lull import Lull
 from tests.conftest import World
 from tests.live.log import Sent, eventually, send
@@ -143,6 +144,32 @@ async def test_the_batch_in_hand_is_finished_and_nothing_after_it(ledger: Ledger
 
     await eventually(finished, 30, "the batch in hand is written")
     assert ledger.written == list(range(BATCH))
+
+
+async def test_nothing_is_committed_while_the_group_moves(
+    world: World, ledger: Ledger, consumer: Consumer[Prepared]
+) -> None:
+    """Or the group moves again because of that, and again."""
+    ledger.open.set()
+    own = consumer.kafka._coordinator
+    # It learns late that another joins, who waits for it meanwhile.
+    slow = {"heartbeat_interval_ms": 3_000, "session_timeout_ms": 10_000}
+    async with AIOKafkaConsumer(*consumer.topics, group_id=own.group_id, **slow, **connection(world.settings)) as other:
+
+        async def settled() -> bool:
+            shared = consumer.kafka.assignment() and other.assignment()
+            return bool(shared) and not consumer.moving and consumer._ours() == consumer.committed != {}
+
+        await eventually(settled, 30, "the two share the partitions")
+        before = own.generation
+        own.request_rejoin()
+
+        async def moved() -> bool:
+            return bool(own.generation > before and await settled())
+
+        await eventually(moved, 30, "the group has moved")
+        assert own.generation == before + 1
+    assert ledger.written == list(range(RECORDS))
 
 
 async def test_what_stops_a_write_stops_the_stage(world: World, ledger: Ledger) -> None:
