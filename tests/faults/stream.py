@@ -12,7 +12,8 @@ from streams.kafka import connection, partition_of, topics_of
 from streams.records import Event
 from tests.faults.telemetry import WORDS
 
-ANIMAS, TEXTS = 200, 2_000  # so many different texts: vectors are kept by text, and the model is not what is looked at
+ANIMAS = 2_000  # a few are busy: a tenth of the events are of a hundredth of them
+TEXTS = 2_000  # so many different ones: vectors are kept by text, and the model is not what is looked at
 
 
 class Stream:
@@ -21,7 +22,7 @@ class Stream:
     def __init__(self, settings: Settings, seed: int, per_s: float) -> None:
         self.settings, self.per_s, self.sent = settings, per_s, 0
         dice = random.Random(f"soak {seed}")
-        self.keys = [b"soak-%03d" % number for number in range(ANIMAS)]
+        self.keys = [b"soak-%04d" % number for number in range(ANIMAS)]
         self.values = [
             Event(event_type="message.in", author="Ines", content=" ".join(dice.choices(WORDS, k=15))).value()
             for _ in range(TEXTS)
@@ -45,7 +46,7 @@ class Stream:
         due = int((time.monotonic() - begun) * self.per_s) - self.sent
         topic, deliveries = topics_of(self.settings).events.name, []
         for _ in range(min(due, 5_000)):
-            key, value = self.dice.choice(self.keys), self.dice.choice(self.values)
+            key, value = self.keys[int(ANIMAS * self.dice.random() ** 2)], self.dice.choice(self.values)
             home = partition_of(key, self.settings.partitions)
             deliveries.append(await kafka.send(topic, value, key=key, partition=home))
         await asyncio.gather(*deliveries)
