@@ -22,7 +22,7 @@ async def _nothing() -> None:
 
 
 class OrderedPool:
-    """`work(record)` is done when its output is delivered. At most `calls` run at once, of at most `batches` batches.
+    """`work(record)` is done when its output is delivered. At most `calls` run at once, of `unfinished` that have come.
 
     When partitions are revoked, what has not begun is void and nothing of it is acknowledged; what runs goes on, and
     its outputs are recognised by their derived ids. An exception in `work` ends the process un-acknowledged, after
@@ -33,12 +33,12 @@ class OrderedPool:
         self,
         work: Callable[[Any], Awaitable[None]],
         calls: int,
-        batches: int = 8,
+        unfinished: int = 1_000,
         *,
         parting: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self.work, self.parting = work, parting
-        self.calls, self.batches = asyncio.Semaphore(calls), asyncio.Semaphore(batches)
+        self.calls, self.room = asyncio.Semaphore(calls), asyncio.Semaphore(unfinished)
         self.assignment = 0
         self.stopping = False
         self.begun: set[asyncio.Task[bool]] = set()
@@ -48,11 +48,19 @@ class OrderedPool:
     async def run(self, stream: Any) -> None:
         async for batch in stream.noack().events():
             assignment = self.assignment  # as the batch came: partitions may move while it waits for room
-            await self.batches.acquire()
-            tasks = [self._start(record, assignment) for record in batch.value]
+            tasks = []
+            for record in batch.value:
+                await self.room.acquire()
+                tasks.append(self._start(record, assignment))
             finish = asyncio.ensure_future(self._finish(batch, tasks, assignment))
             self.running.add(finish)
             finish.add_done_callback(self._finished)
+
+    async def aside(self, seconds: float) -> None:
+        """For work that has to wait alone: its place is another's meanwhile. Only a pool that stops cancels it."""
+        self.calls.release()
+        await asyncio.sleep(seconds)
+        await self.calls.acquire()
 
     async def revoked(self, *_: Any, **__: Any) -> None:
         """Connect to app.on_partitions_revoked."""
@@ -76,6 +84,7 @@ class OrderedPool:
         self.last[key] = task
         self.begun.add(task)
         task.add_done_callback(self.begun.discard)
+        task.add_done_callback(lambda _: self.room.release())
         task.add_done_callback(lambda done: self.last.pop(key) if self.last.get(key) is done else None)
         return task
 
@@ -100,7 +109,6 @@ class OrderedPool:
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
         self.running.discard(task)
-        self.batches.release()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("work failed, stopping un-acknowledged", error=repr(error), exc_info=error)
             self.running.add(asyncio.ensure_future(self._end()))

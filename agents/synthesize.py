@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import faust
-import psycopg
 import structlog
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
@@ -23,7 +22,7 @@ from sinks import progress, stops, windows
 from sinks.database import Pool, dsn, pool, reach
 from stack.settings import Settings
 from streams.app import faust_app, run_worker, wire
-from streams.consumer import PAUSE_S
+from streams.consumer import AWAY, PAUSE_S
 from streams.dead_letters import DeadLetter, bury
 from streams.decode import Undecodable, read
 from streams.failure_share import FailureShare, MostlyFailing, Tally
@@ -125,7 +124,7 @@ class Synthesize:
         while True:
             try:
                 return await self._work(raw)
-            except psycopg.OperationalError as error:
+            except AWAY as error:
                 log.warning("to be done again", reason=str(error).strip())
                 await asyncio.sleep(PAUSE_S)
                 await reach(self.pool)
@@ -195,14 +194,17 @@ class Synthesize:
                 limit_s = SINK_S
 
     async def _complete(self, call: Call[Synthesis], payer: Payer) -> Synthesis:
-        """Waits out what passes: later windows of the anima must not overtake this one."""
+        """Waits out what passes: later windows of the anima must not overtake this one. A budget that is spent is its
+        alone, a provider that is busy is everyone's.
+        """
         pause = 1.0
         while True:
             try:
                 return (await self.calls.complete(call, payer)).value
             except (RetryLaterError, OverBudgetError) as error:
                 log.warning("synthesis waits", anima=str(payer.anima_id), reason=str(error), seconds=pause)
-            await asyncio.sleep(pause)
+                wait = self.ordered.aside if isinstance(error, OverBudgetError) else asyncio.sleep
+            await wait(pause)
             pause = min(2 * pause, 60.0)
 
 

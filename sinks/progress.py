@@ -49,7 +49,7 @@ async def advance(
         [expected[tp] for tp in moves],
         [reached[tp] for tp in moves],
     ]
-    await connection.execute(sql("progress_limits"))
+    await connection.execute(sql("transaction_limits"))
     try:
         cursor = await connection.execute(sql("progress_advance"), [stage, *columns])
     except psycopg.errors.LockNotAvailable:

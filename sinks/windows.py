@@ -40,6 +40,7 @@ async def claim(pool: Pool, generation: int, trigger: SynthesisTrigger) -> Claim
     gets its claim again, so that work cut short by a crash is taken up.
     """
     async with pool.connection() as connection, connection.transaction():
+        await connection.execute(sql("transaction_limits"))
         # One claimer at a time per anima; the row exists, since the sink has passed the window's last event.
         await connection.execute("SELECT FROM animas WHERE id = %s FOR UPDATE", [trigger.anima_id])
         last = await (await connection.execute(sql("windows_last"), [generation, trigger.anima_id])).fetchone()

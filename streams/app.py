@@ -11,6 +11,7 @@ from stack.settings import SecurityProtocol, Settings
 from streams.collector import spare_collector
 from streams.kafka import bootstrap, tls, topics_of
 from streams.lossless import Batch, BatchTransport
+from streams.recovery import PromptTables
 from streams.topics import Topic
 
 
@@ -34,12 +35,16 @@ def faust_app(settings: Settings, stage: str) -> faust.App:
         consumer_group_instance_id=f"{topics_of(settings).group(stage)}.{settings.worker}",
         broker_session_timeout=8.0,
         broker_heartbeat_interval=1.0,
+        # A worker that does not poll for so long leaves its group, for ever: a spare one has nothing to poll, and one
+        # that waits for a model or for Postgres has no room.
+        broker_max_poll_interval=1e6,
         broker_commit_interval=0.25,
         broker_max_poll_records=10_000,
         producer_linger=0.02,
         producer_acks=-1,
         stream_wait_empty=False,
         worker_redirect_stdouts=False,
+        TableManager=PromptTables,
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
     return app
@@ -54,7 +59,12 @@ def run_worker(app: faust.App, settings: Settings) -> None:
     """Until SIGTERM or SIGINT."""
     spare_collector()
     sys.setswitchinterval(0.001)  # how long the fetching thread waits for each piece while a batch is folded
-    faust.Worker(app, loglevel=settings.log_level, quiet=True).execute_from_commandline()
+    _Worker(app, loglevel=settings.log_level, quiet=True).execute_from_commandline()
+
+
+class _Worker(faust.Worker):  # type: ignore[misc]  # Faust has no types
+    async def _sentinel_task(self) -> None:
+        """Faust sleeps for a second when everything has ended, while the worker's session runs out."""
 
 
 def _credentials(settings: Settings) -> Any:

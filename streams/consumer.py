@@ -6,6 +6,7 @@ follow it, for operators' lag tools; they are never read back.
 
 import asyncio
 import signal
+import sys
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
@@ -19,6 +20,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from stack.settings import Settings
+from streams.client_tasks import require_alive
 from streams.collector import spare_collector
 from streams.kafka import connection, topics_of
 from streams.lull import Lull
@@ -29,6 +31,20 @@ Batches = dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]
 Offsets = dict[TopicPartition, int]
 Prepared = TypeVar("Prepared")
 PAUSE_S = 1.0  # between two attempts, while Postgres is away
+# What is raised then, or of a transaction that it has ended: its worker was frozen, or waited for Kafka meanwhile.
+AWAY = (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout)
+DAYS_MS = 10**9  # twelve
+END_S = 5.0  # for the last commit
+
+
+class LogLost(Exception):
+    """The log is shorter than what was read of it: the way out is not ours to choose."""
+
+    def __init__(self, partition: str, end: int, known: int) -> None:
+        super().__init__(
+            f"{partition} ends at offset {end:,}, but {known:,} of its records are in Postgres: the broker has lost "
+            "the end of its log. Restore it, or empty the database: that is then built anew from what the log holds"
+        )
 
 
 class NotOwner(Exception):
@@ -74,6 +90,7 @@ class Consumer(Generic[Prepared]):
             auto_offset_reset="earliest",
             session_timeout_ms=8_000,
             heartbeat_interval_ms=1_000,
+            max_poll_interval_ms=DAYS_MS,  # a batch waits as long as the sink, Postgres or a provider takes
             max_partition_fetch_bytes=4_000_000,
             fetch_max_wait_ms=100,
             **connection(settings),
@@ -82,9 +99,9 @@ class Consumer(Generic[Prepared]):
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. The batch that is being written is finished first."""
+        await self.kafka.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
-        await self.kafka.start()
         self.kafka.subscribe(self.topics, listener=_Forget(self))
         following = asyncio.ensure_future(self._follow())
         stopped = asyncio.ensure_future(self.stopping.wait())
@@ -94,9 +111,12 @@ class Consumer(Generic[Prepared]):
             self.stopping.set()
             following.cancel()
             await asyncio.wait({following} if self.writing is None else {following, self.writing})
-            await self._commit()
-            await self.kafka.stop()
-        with suppress(psycopg.OperationalError, asyncio.CancelledError):  # what was not written will be read again
+            with suppress(TimeoutError):  # aiokafka tries for as long as Kafka is away
+                async with asyncio.timeout(END_S):
+                    await self._commit()
+            with suppress(asyncio.CancelledError):  # of a fetch of its own, which it cancels and awaits
+                await self.kafka.stop()
+        with suppress(*AWAY, asyncio.CancelledError):  # what was not written will be read again
             await self._written()
         if not following.cancelled():
             following.result()
@@ -105,7 +125,7 @@ class Consumer(Generic[Prepared]):
         while not self.stopping.is_set():
             try:
                 await self._step()
-            except psycopg.OperationalError as error:
+            except AWAY as error:
                 log.warning("going back to where Postgres stands", reason=str(error).strip())
                 self.next.clear()
                 await asyncio.sleep(PAUSE_S)
@@ -127,9 +147,21 @@ class Consumer(Generic[Prepared]):
 
     async def _poll(self) -> Batches:
         await self.lull.end()
+        require_alive(self.kafka)
         polled: Batches = await self.kafka.getmany(timeout_ms=500, max_records=self.records)
         self.lull.after(polled, self.kafka)
+        await self._require_log(polled)
         return polled
+
+    async def _require_log(self, polled: Batches) -> None:
+        """Raises LogLost where Kafka begins a partition anew because it does not reach to where it was asked for. What
+        is written there from now on would pass for what was dealt with already.
+        """
+        doubtful = [tp for tp in polled if tp in self.next and (self.kafka.highwater(tp) or 0) < self.next[tp]]
+        ends = await self.kafka.end_offsets(doubtful) if doubtful else {}
+        for tp, end in ends.items():
+            if end < self.next.get(tp, 0):
+                raise LogLost(f"{tp.topic}/{tp.partition}", end, self.next[tp])
 
     async def _written(self) -> None:
         """Until nothing is being written. Raises what stopped the last write."""
@@ -223,4 +255,7 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
     spare_collector()
     import uvloop
 
-    uvloop.run(main)
+    try:
+        uvloop.run(main)
+    except LogLost as error:
+        sys.exit(f"elephantasm: {error}")

@@ -15,6 +15,7 @@ import asyncio
 import os
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from typing import Any
 
 import faust
@@ -23,10 +24,14 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
+from streams.client_tasks import require_alive
 from streams.lull import Lull
 
 log = structlog.get_logger()
 LULL_S = 0.1  # between polls of a log read to its end
+POLL_S = 0.2  # and for a poll of it: a seek waits until it has returned
+FETCH_WAIT_MS = 100  # and in the broker: until then a partition that is sought cannot be asked for
+END_S = 5.0  # for the last commits
 
 
 class Batch(faust.Schema):  # type: ignore[misc]  # Faust has no types
@@ -82,7 +87,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109  Faust's signature
         await self.lull.end()
-        fetched, active = await self._wait_next_records(timeout)
+        fetched, active = await self._wait_next_records(min(timeout, POLL_S))
         records = fetched or {}
         self.lull.after(records, self)
         for topic_partition, batch in records.items():
@@ -123,8 +128,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         return done
 
     async def on_stop(self) -> None:
-        await self.maybe_wait_for_commit_to_finish()  # or Faust leaves out the last commit
-        await super().on_stop()
+        with suppress(TimeoutError):  # aiokafka tries for as long as Kafka is away
+            async with asyncio.timeout(END_S):
+                await self.maybe_wait_for_commit_to_finish()  # or Faust leaves out the last commit
+                await super().on_stop()
 
     async def seek_wait(self, partitions: Any) -> None:
         # Recovery rewinds the changelogs. A fetch still in flight from before the flow was stopped asks for whatever is
@@ -145,10 +152,22 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         await self._start_at_beginning(
             tp for tp in self.assignment() if self._committed_offset.get(tp) is None and self._is_source(tp)
         )
+        await self._require_log()
         await self._require_positions(epoch)
         self.sought = epoch
         for bookkeeping in (self._acked, self._acked_index, self._gap, self.handed, self.newest):
             bookkeeping.clear()
+
+    async def _require_log(self) -> None:
+        """Kafka begins a partition anew that does not reach to where it is sought. What is written there from now on
+        would pass for what was absorbed already.
+        """
+        committed = {tp: offset for tp, offset in self.durable.items() if self._is_source(tp)}
+        ends = await self.highwaters(*committed) if committed else {}
+        for tp, offset in committed.items():
+            if ends[tp] < offset:
+                log.error("the log has lost its end, stopping", partition=tp, committed=offset, end=ends[tp])
+                os._exit(70)
 
     async def _require_positions(self, epoch: int) -> None:
         for tp, offset in self.durable.items():
@@ -177,11 +196,16 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
         polls past it: the worker would live on without partitions for ever."""
         while not self.should_stop:
             try:
-                self._consumer._coordinator.check_errors()
+                require_alive(self._consumer)
             except Exception:
                 log.exception("no longer in the group, stopping un-acknowledged")
                 os._exit(70)
             await self.sleep(1.0)
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # Faust says 1,500, and has no setting
+        return consumer
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]  # Faust has no types

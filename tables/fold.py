@@ -9,6 +9,8 @@ from streams.decode import Decoded, RawRecord, Undecodable
 from streams.records import Configure, Event
 from tables.accumulation import Accumulation, Fired, Rule, absorb, configure, due, expire
 
+LEAST = 1_000
+
 
 class Folded(NamedTuple):
     states: dict[UUID, Accumulation]
@@ -21,12 +23,20 @@ class Timers:
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int]] = []
+        self._most = LEAST  # entries, before those are dropped that no longer hold
 
     def put(self, anima: UUID, at: int) -> None:
         heapq.heappush(self._heap, (at, anima.int))
 
     def next(self, current: Callable[[UUID], int | None]) -> int | None:
-        """The earliest timer that still holds, given when each anima is due at present; drops those that do not."""
+        """The earliest timer that still holds, given when each anima is due at present; drops those that do not.
+
+        An anima that goes on speaking brings its moment forward again and again, and leaves an entry each time that
+        would stay for hours: once there are twice as many as held the last time, all are looked at.
+        """
+        if len(self._heap) > self._most:
+            self._heap = sorted({entry for entry in self._heap if current(UUID(int=entry[1])) == entry[0]})
+            self._most = max(LEAST, 2 * len(self._heap))
         while self._heap and current(UUID(int=self._heap[0][1])) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None

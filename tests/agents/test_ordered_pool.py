@@ -72,7 +72,7 @@ async def quiet() -> None:
 
 
 @asynccontextmanager
-async def running(works: Works, *batches: Batch, calls: int = 8, most: int = 8) -> AsyncIterator[OrderedPool]:
+async def running(works: Works, *batches: Batch, calls: int = 8, most: int = 100) -> AsyncIterator[OrderedPool]:
     """A pool at work on these batches; in the end all of it is let through."""
     pool = OrderedPool(works, calls, most)
     task = asyncio.ensure_future(pool.run(Stream(*batches)))
@@ -122,17 +122,37 @@ async def test_a_batch_is_acknowledged_when_all_of_it_is_done() -> None:
         await until(lambda: first.acknowledged)
 
 
-async def test_calls_and_batches_in_flight_are_bounded() -> None:
+async def test_calls_and_what_waits_for_them_are_bounded() -> None:
     works = Works()
     batches = [Batch(*(Record(b"%d" % key, number) for key in range(4))) for number in range(5)]
-    async with running(works, *batches, calls=3, most=2):
+    async with running(works, *batches, calls=3, most=8) as pool:
         await quiet()
-        assert len(works.begun) == 3
+        assert (len(works.begun), len(pool.begun)) == (3, 8)
         works.end(*batches[0].value)
         await until(lambda: batches[0].acknowledged)
         await quiet()
+        assert (len(works.begun) - len(works.ended), len(pool.begun)) == (3, 8)
         assert {record.number for record in works.begun} <= {0, 1}
-        assert len(works.begun) - len(works.ended) == 3
+
+
+async def test_who_waits_aside_holds_up_its_own_key_alone() -> None:
+    batches = [Batch(Record(b"a", number)) for number in range(20)]
+    done: list[Record] = []
+    spent = True
+
+    async def work(record: Record) -> None:
+        while spent and record.key == b"a":
+            await pool.aside(0)
+        done.append(record)
+
+    pool = OrderedPool(work, 1)
+    task = asyncio.ensure_future(pool.run(Stream(*batches, Batch(B1))))
+    await until(lambda: done == [B1])
+    spent = False
+    await until(lambda: not pool.running)
+    assert done == [B1, *(batch.value[0] for batch in batches)]
+    assert all(batch.acknowledged for batch in batches)
+    task.cancel()
 
 
 async def test_revocation_voids_what_has_not_begun() -> None:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 
 import orjson
 import pytest
@@ -34,6 +35,14 @@ async def lookup(*_):
 
 
 AIOKafkaClient.coordinator_lookup = lookup
+main()
+"""
+IDLE_FOR_AN_HOUR = """
+from aiokafka.consumer.subscription_state import SubscriptionState
+
+from tests.live.counting import main
+
+SubscriptionState.fetcher_idle_time = property(lambda one: 0 if one._fetch_count else 3600)
 main()
 """
 FAILURES = (
@@ -105,3 +114,27 @@ async def test_a_worker_that_can_join_no_group_ends(world: World, failure: str) 
 
     await eventually(ended, 60, "the worker ends")
     assert worker.returncode == 70
+
+
+async def test_a_spare_worker_takes_over_even_if_it_had_nothing_to_do_for_an_hour(
+    make_world: Callable[..., Awaitable[World]],
+) -> None:
+    """aiokafka leaves the group of who does not poll for long; without partitions there is nothing to poll."""
+    world, expected = await make_world(partitions=1), 0
+    workers = Workers(lambda name: counting(world, name, "-c", IDLE_FOR_AN_HOUR))
+
+    async def complete() -> bool:
+        return await counted(world) == expected
+
+    async def more() -> None:
+        nonlocal expected
+        await write(world, expected, 2_000)
+        expected += 2_000
+        await eventually(complete, 60, f"{expected} are counted", every_s=0.3)
+
+    await more()
+    for gone in "ab":  # one of them is the spare one
+        workers.kill(gone)
+        await more()
+        workers.revive()
+        await more()

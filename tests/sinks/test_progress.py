@@ -9,6 +9,7 @@ from sinks.database import Pool
 from sinks.progress import NotYet
 from streams.consumer import NotOwner
 from streams.positions import Position
+from tests.live.log import eventually
 
 A, B = TopicPartition("log", 0), TopicPartition("log", 1)
 
@@ -75,6 +76,26 @@ async def test_an_owner_frozen_in_a_copy_gives_way(rows: Pool) -> None:
 
     with pytest.raises(psycopg.errors.AdminShutdown):
         await freeze()
+    assert await progress.load(rows, "sink", [A]) == {A: 7}
+
+
+async def test_an_owner_frozen_before_it_has_read_a_result_gives_way(rows: Pool) -> None:
+    """It is larger than what the socket holds: Postgres waits for its client in the middle of it."""
+    await advance(rows, {A: 0}, {A: 5})
+
+    async def writing() -> bool:
+        waits = "SELECT FROM pg_stat_activity WHERE wait_event = 'ClientWrite' AND query_start < now() - interval '6s'"
+        async with rows.connection() as connection:
+            return bool(await (await connection.execute(waits)).fetchall())
+
+    async with rows.connection() as connection, connection.transaction():
+        await progress.advance(connection, "sink", {A: 5}, {A: 6})
+        connection.pgconn.send_query(b"SELECT repeat('x', 1000) FROM generate_series(1, 100000)")
+        connection.pgconn.flush()
+        await eventually(writing, 30, "Postgres waits for its client")
+        assert await progress.take_over(rows, "sink", [A]) == {A: 5}
+        await advance(rows, {A: 5}, {A: 7})
+        connection.pgconn.finish()
     assert await progress.load(rows, "sink", [A]) == {A: 7}
 
 

@@ -2,10 +2,14 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
+import psycopg
 import pytest
 
-from sinks.database import Pool
+from sinks.database import Pool, sql
 from sinks.memories import write
 from sinks.windows import Claim, claim, window_events
 from streams.records import Event
@@ -80,3 +84,40 @@ async def test_a_window_s_events_are_in_log_order(rows: Pool) -> None:
     second = await claim(rows, 1, trigger(2, 4))
     assert second is not None
     assert [event.content for event in await window_events(rows, WREN, second)] == ["said 2", "said 3", "said 4"]
+
+
+class Freezing:
+    """A pool whose user freezes between two statements, for as long as the test says."""
+
+    def __init__(self, rows: Pool) -> None:
+        self.rows, self.frozen, self.thaw = rows, asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        async with self.rows.connection() as connection:
+            yield _Freezing(connection, self)
+
+
+class _Freezing:
+    def __init__(self, connection: Any, of: Freezing) -> None:
+        self.connection, self.of, self.transaction = connection, of, connection.transaction
+
+    async def execute(self, query: Any, *values: Any) -> Any:
+        if query == sql("windows_span"):
+            self.of.frozen.set()
+            await self.of.thaw.wait()
+        return await self.connection.execute(query, *values)
+
+
+async def test_a_frozen_claimer_does_not_hold_up_the_sink(rows: Pool) -> None:
+    """It holds its anima's row, which the sink needs for the next event."""
+    await write_events(rows, [arrival(offset) for offset in range(10)])
+    freezing: Any = Freezing(rows)
+    claiming = asyncio.ensure_future(claim(freezing, 1, trigger(0, 6)))
+    await freezing.frozen.wait()
+    async with asyncio.timeout(30):
+        await write_events(rows, [arrival(10)])
+    freezing.thaw.set()
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        await claiming
+    assert await claim(rows, 1, trigger(0, 6)) == Claim(0, 6, 0, 6)

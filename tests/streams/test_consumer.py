@@ -9,12 +9,14 @@ from typing import Any
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import KafkaError, NodeNotReadyError
 from aiokafka.structs import TopicPartition
 
 import streams.consumer
 from stack.settings import Settings
-from streams.consumer import Batches, Consumer, NotOwner, Offsets
-from streams.kafka import connection, topics_of
+from streams.consumer import Batches, Consumer, LogLost, NotOwner, Offsets
+from streams.kafka import connection, partition_of, topics_of
 from streams.lull import Lull
 from tests.conftest import World
 from tests.live.log import Sent, eventually, send
@@ -113,9 +115,21 @@ async def test_what_was_prepared_behind_a_lost_batch_is_thrown_away(
     assert ledger.written == list(range(15, RECORDS))
 
 
-@pytest.mark.parametrize("step", ["load", "prepare", "write"])
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        ("load", psycopg.OperationalError),
+        ("prepare", psycopg.OperationalError),
+        ("write", psycopg.OperationalError),
+        ("write", psycopg.errors.IdleInTransactionSessionTimeout),  # it buried a letter while Kafka was away
+    ],
+)
 async def test_a_ledger_that_is_away_is_asked_again(
-    ledger: Ledger, consumer: Consumer[Prepared], step: str, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger,
+    consumer: Consumer[Prepared],
+    step: str,
+    error: type[psycopg.Error],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever was asked for as it went; and a write that says so may have been done."""
     whole, failures = getattr(consumer, step), itertools.count()
@@ -123,7 +137,7 @@ async def test_a_ledger_that_is_away_is_asked_again(
     async def failing(*given: Any) -> Any:
         done = await whole(*given) if step == "write" else None
         if next(failures) < 3:
-            raise psycopg.OperationalError("terminating connection due to administrator command")
+            raise error("terminating connection due to administrator command")
         return done or await whole(*given)
 
     monkeypatch.setattr(streams.consumer, "PAUSE_S", 0.0)
@@ -170,6 +184,91 @@ async def test_nothing_is_committed_while_the_group_moves(
         await eventually(moved, 30, "the group has moved")
         assert own.generation == before + 1
     assert ledger.written == list(range(RECORDS))
+
+
+async def test_a_batch_may_take_an_hour(
+    ledger: Ledger, consumer: Consumer[Prepared], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka leaves the group of who does not poll for long. Nobody else is better off with its work."""
+    monkeypatch.setattr(SubscriptionState, "fetcher_idle_time", property(lambda _: 3600.0))
+    coordinator = consumer.kafka._coordinator
+    beat, beats, before = coordinator._do_heartbeat, itertools.count(), coordinator.generation
+
+    async def counted() -> Any:
+        next(beats)
+        return await beat()
+
+    async def beaten() -> bool:
+        return next(beats) > 2
+
+    monkeypatch.setattr(coordinator, "_do_heartbeat", counted)
+    await eventually(beaten, 30, "some heartbeats", every_s=1.5)
+    assert coordinator.generation == before > 0
+
+
+@pytest.mark.parametrize("task", ["_proc_fetch_request", "_metadata_update"])
+async def test_a_client_whose_task_has_ended_ends_the_stage(
+    world: World, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    """uvloop raises RuntimeError for what is sent on a connection that closes; aiokafka expects another error."""
+
+    async def closed(*_: object) -> None:
+        raise RuntimeError("unable to perform operation; the handler is closed")
+
+    await send(world.settings, [Sent(b"wren", b"{}")])
+    names = [topics_of(world.settings).events.name]
+    consumer = Consumer(world.settings, "test", names, ledger.load, ledger.prepare, ledger.write)
+    running = asyncio.ensure_future(consumer.run())
+
+    async def prepared() -> bool:
+        return bool(ledger.prepared)
+
+    await eventually(prepared, 30, "it works")
+    ledger.open.set()
+    of = consumer.kafka._fetcher if task == "_proc_fetch_request" else consumer.kafka._client
+    monkeypatch.setattr(of, task, closed)
+    consumer.kafka._client.force_metadata_update()
+    await send(world.settings, [Sent(b"wren", b"{}")])
+
+    async def ended() -> bool:
+        return running.done()
+
+    await eventually(ended, 20, "it has ended")
+    with pytest.raises((RuntimeError, KafkaError), match=r"closed|retrieval"):
+        running.result()
+
+
+async def test_a_log_that_has_lost_its_end_stops_the_stage(world: World, ledger: Ledger) -> None:
+    """What is written there next would pass for what is in Postgres already."""
+    await send(world.settings, [Sent(b"wren", b"{}")] * RECORDS)
+    log, home = topics_of(world.settings).events.name, partition_of(b"wren", world.settings.partitions)
+    ledger.next = {TopicPartition(log, home): RECORDS + 50}
+    ledger.open.set()
+    consumer = Consumer(world.settings, "test", [log], ledger.load, ledger.prepare, ledger.write)
+    with pytest.raises(LogLost, match=rf"{log}/{home} ends at offset 100, but 150 of its records are in Postgres"):
+        await asyncio.wait_for(consumer.run(), 30)
+    assert ledger.written == []
+
+
+async def test_a_stage_ends_while_kafka_is_away(
+    ledger: Ledger, consumer: Consumer[Prepared], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last commit cannot be sent: Postgres has what counts."""
+
+    async def away(*_: object) -> None:
+        raise NodeNotReadyError
+
+    monkeypatch.setattr("streams.consumer.END_S", 0.1)
+    monkeypatch.setattr(consumer.kafka._client, "coordinator_lookup", away)
+    consumer.kafka._coordinator.coordinator_dead()
+    consumer.stopping.set()
+    ledger.open.set()
+
+    async def stopped() -> bool:
+        return bool(consumer.kafka._closed)
+
+    await eventually(stopped, 10, "it has ended")
+    assert ledger.written == list(range(BATCH))
 
 
 async def test_what_stops_a_write_stops_the_stage(world: World, ledger: Ledger) -> None:

@@ -4,12 +4,15 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import faust
 import pytest
+from faust.tables.recovery import ServiceStopped
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.lossless import BatchConsumer
 from streams.lull import Lull
+from streams.recovery import PromptTables
 
 LOG = TP("log", 0)
 
@@ -121,3 +124,51 @@ async def test_records_of_the_log_are_dropped_until_their_partitions_were_sought
     assert [tp async for tp, _ in made.getmany(1.0)] == []  # asked for before
     made.batch_epoch = made.epoch
     assert [tp async for tp, _ in made.getmany(1.0)] == [LOG, changelog]
+
+
+async def test_a_worker_ends_whose_log_has_lost_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[int] = []
+    monkeypatch.setattr("os._exit", ends.append)
+
+    async def highwaters(_: object, *partitions: TP) -> dict[TP, int]:
+        return dict.fromkeys(partitions, 10)
+
+    monkeypatch.setattr(BatchConsumer, "highwaters", highwaters)
+    made = consumer(monkeypatch, 10, 10)
+    made.durable = {LOG: 10, TP("table-changelog", 0): 11}
+    await made._require_log()
+    assert ends == []
+    made.durable = {LOG: 11}
+    await made._require_log()
+    assert ends == [70]
+
+
+async def test_a_commit_that_cannot_end_does_not_keep_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiokafka tries for as long as Kafka is away."""
+    made = consumer(monkeypatch, 10, 10)
+
+    async def stop(_: object) -> None:
+        await asyncio.Event().wait()
+
+    async def nothing(_: object) -> bool:
+        return False
+
+    monkeypatch.setattr("streams.lossless.END_S", 0.01)
+    monkeypatch.setattr(driver.Consumer, "on_stop", stop)
+    monkeypatch.setattr(BatchConsumer, "maybe_wait_for_commit_to_finish", nothing)
+    await asyncio.wait_for(made.on_stop(), 5)
+
+
+async def test_a_step_of_a_recovery_that_takes_too_long_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faust takes it for the end of the worker, and waits for no other rebalance."""
+    ends: list[int] = []
+    monkeypatch.setattr("os._exit", ends.append)
+    app = faust.App("test", store="memory://", TableManager=PromptTables)
+    recovery = app.tables.recovery
+    with pytest.raises(ServiceStopped):
+        await recovery._wait(asyncio.Event().wait(), timeout=0.01)
+    assert ends == [70]
+    await recovery.stop()
+    with pytest.raises(ServiceStopped):
+        await recovery._wait(asyncio.Event().wait(), timeout=0.01)
+    assert ends == [70]

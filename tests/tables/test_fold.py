@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from streams.decode import Decoded, Undecodable
 from streams.records import Tick
 from tables.accumulation import Accumulation, Fired, Rule, due
-from tables.fold import Timers, fold
+from tables.fold import LEAST, Timers, fold
 from tables.store import Mark, clock_at, kept
 from tests.tables.conftest import ANIMAS, START, Entry, Worker, count, event, logs, rules
 
@@ -143,6 +143,15 @@ def test_timers_forget_what_no_longer_holds(put: list[tuple[Any, int]], now: int
         timers.put(anima, at)
     assert timers.next(current.get) == min(current.values(), default=None)
     assert {anima for anima, at in current.items() if at <= now} <= set(timers.pop(now))
+
+
+def test_timers_of_an_anima_that_goes_on_speaking_do_not_pile_up() -> None:
+    timers, at = Timers(), 10**9
+    for _ in range(20_000):
+        at -= 1  # every event brings the moment forward
+        timers.put(ANIMAS[0], at)
+        assert timers.next({ANIMAS[0]: at}.get) == at
+    assert len(timers._heap) <= 2 * LEAST
 
 
 def test_the_clock_survives_a_crash_before_late_records() -> None:
