@@ -1,4 +1,4 @@
-"""Loaded by supervisord into itself: bounds the pause between restarts, never gives up, counts the starts."""
+"""Loaded by supervisord into itself: restarts at once, bounds the pauses after failures, never gives up, counts."""
 
 from collections import Counter
 from typing import Any
@@ -11,10 +11,13 @@ LONGEST_PAUSE_S = 10
 class Backoff:
     """supervisord pauses one second more after each failure. Its methods are callable as `backoff.…`."""
 
-    def __init__(self) -> None:
+    def __init__(self, poller: Any) -> None:
         self.started: Counter[str] = Counter()
+        self.ended = False  # a process has, since supervisord last looked what to start
+        self.wait, poller.poll = poller.poll, self._poll
         events.subscribe(events.ProcessStateStartingEvent, self._count)
         events.subscribe(events.ProcessStateBackoffEvent, self._bound)
+        events.subscribe(events.ProcessStateExitedEvent, self._hurry)
 
     def starts(self) -> dict[str, int]:
         return dict(self.started)
@@ -22,9 +25,17 @@ class Backoff:
     def _count(self, event: Any) -> None:
         self.started[event.process.config.name] += 1
 
+    def _hurry(self, _: Any) -> None:
+        self.ended = True
+
+    def _poll(self, timeout: float) -> Any:
+        """supervisord starts processes, looks which have ended, and waits: for a second, before it starts those."""
+        ended, self.ended = self.ended, False
+        return self.wait(0 if ended else timeout)
+
     def _bound(self, event: Any) -> None:
         event.process.backoff = min(event.process.backoff, LONGEST_PAUSE_S - 1)
 
 
 def interface(supervisord: Any) -> Backoff:
-    return Backoff()
+    return Backoff(supervisord.options.poller)

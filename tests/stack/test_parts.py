@@ -71,7 +71,7 @@ def test_settings_survive_the_environment(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_pause_between_restarts_is_bounded() -> None:
-    backoff = Backoff()
+    backoff = Backoff(SimpleNamespace(poll=None))
     process = SimpleNamespace(backoff=0, config=SimpleNamespace(name="sink"))
     pauses = []
     for _ in range(50):
@@ -82,6 +82,19 @@ def test_the_pause_between_restarts_is_bounded() -> None:
     assert pauses[:3] == [1, 2, 3]
     assert max(pauses) == LONGEST_PAUSE_S
     assert backoff.starts() == {"sink": 50}
+    events.clear()
+
+
+def test_what_ended_is_started_without_a_pause() -> None:
+    """supervisord waits for a second at most before it looks again."""
+    waited: list[float] = []
+    poller = SimpleNamespace(poll=waited.append)
+    Backoff(poller)
+    for exits in (0, 2, 0):
+        for _ in range(exits):
+            events.notify(events.ProcessStateExitedEvent(SimpleNamespace(pid=1), 0))
+        poller.poll(1.0)
+    assert waited == [1.0, 0, 1.0]
     events.clear()
 
 
