@@ -6,6 +6,7 @@ from typing import Any
 from supervisor import events
 
 LONGEST_PAUSE_S = 10
+LOOK_S = 0.1
 
 
 class Backoff:
@@ -13,11 +14,9 @@ class Backoff:
 
     def __init__(self, poller: Any) -> None:
         self.started: Counter[str] = Counter()
-        self.ended = False  # a process has, since supervisord last looked what to start
         self.wait, poller.poll = poller.poll, self._poll
         events.subscribe(events.ProcessStateStartingEvent, self._count)
         events.subscribe(events.ProcessStateBackoffEvent, self._bound)
-        events.subscribe(events.ProcessStateExitedEvent, self._hurry)
 
     def starts(self) -> dict[str, int]:
         return dict(self.started)
@@ -25,13 +24,9 @@ class Backoff:
     def _count(self, event: Any) -> None:
         self.started[event.process.config.name] += 1
 
-    def _hurry(self, _: Any) -> None:
-        self.ended = True
-
     def _poll(self, timeout: float) -> Any:
-        """supervisord starts processes, looks which have ended, and waits: for a second, before it starts those."""
-        ended, self.ended = self.ended, False
-        return self.wait(0 if ended else timeout)
+        """supervisord waits for a second before it looks which processes have ended, and for another to start them."""
+        return self.wait(min(timeout, LOOK_S))
 
     def _bound(self, event: Any) -> None:
         event.process.backoff = min(event.process.backoff, LONGEST_PAUSE_S - 1)
