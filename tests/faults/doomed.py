@@ -117,9 +117,9 @@ POINTS = (
 )
 FROZEN = {
     "score: triggers delivered, states not in the table", "score: states in the table, not sent",
-    "synthesize: window claimed", "synthesize: reply arrived, not in the ledger",
-    "synthesize: reply in the ledger, memory not sent",
-    "sink: progress moved, no rows", "sink: before the commit",
+    "synthesize: claim inserted, not committed", "synthesize: window claimed",
+    "synthesize: reply arrived, not in the ledger", "synthesize: reply in the ledger, memory not sent",
+    "sink: progress moved, no rows", "sink: before the commit", "index: rows written, not committed",
 }  # fmt: skip
 FREEZES = (
     *(point for point in POINTS if point.name in FROZEN),
