@@ -14,7 +14,7 @@ class Backoff:
 
     def __init__(self, poller: Any) -> None:
         self.started: Counter[str] = Counter()
-        self.wait, poller.poll = poller.poll, self._poll
+        self._wait, poller.poll = poller.poll, self._poll
         events.subscribe(events.ProcessStateStartingEvent, self._count)
         events.subscribe(events.ProcessStateBackoffEvent, self._bound)
 
@@ -26,7 +26,7 @@ class Backoff:
 
     def _poll(self, timeout: float) -> Any:
         """supervisord waits for a second before it looks which processes have ended, and for another to start them."""
-        return self.wait(min(timeout, LOOK_S))
+        return self._wait(min(timeout, LOOK_S))
 
     def _bound(self, event: Any) -> None:
         event.process.backoff = min(event.process.backoff, LONGEST_PAUSE_S - 1)

@@ -23,7 +23,7 @@ from stack.settings import Settings
 from streams.client_tasks import require_alive
 from streams.collector import spare_collector
 from streams.kafka import connection, topics_of
-from streams.lull import Lull
+from streams.lull import LULL_S, Lull
 
 log = structlog.get_logger()
 
@@ -71,7 +71,7 @@ class Consumer(Generic[Prepared]):
         write: Callable[[Prepared, Offsets, Offsets], Coroutine[Any, Any, None]],
         *,
         records: int = 10_000,
-        lull_s: float = 0.1,
+        lull_s: float = LULL_S,
         stopping: asyncio.Event | None = None,
     ) -> None:
         self.load, self.prepare, self.write, self.records = load, prepare, write, records
@@ -99,7 +99,7 @@ class Consumer(Generic[Prepared]):
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. The batch that is being written is finished first."""
-        await self.kafka.start()
+        await self.kafka.start()  # until then a signal ends the process: there is nothing to finish
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
         self.kafka.subscribe(self.topics, listener=_Forget(self))

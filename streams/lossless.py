@@ -28,9 +28,8 @@ from streams.client_tasks import require_alive
 from streams.lull import Lull
 
 log = structlog.get_logger()
-LULL_S = 0.1  # between polls of a log read to its end
-POLL_S = 0.2  # and for a poll of it: a seek waits until it has returned
-FETCH_WAIT_MS = 100  # and in the broker: until then a partition that is sought cannot be asked for
+POLL_S = 0.2  # for a poll: a seek waits until it has returned
+FETCH_WAIT_MS = 100  # in the broker: until then a partition that is sought cannot be asked for
 END_S = 5.0  # for the last commits
 
 
@@ -55,7 +54,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         # last offset of each batch handed over and not yet committed, in order
         self.handed: defaultdict[TP, deque[int]] = defaultdict(deque)
         self.newest: dict[TP, int] = {}  # last offset of the newest batch handed over since the last seek
-        self.lull = Lull(LULL_S)
+        self.lull = Lull()
         self.durable: dict[TP, int] = {}  # what the broker has confirmed; Faust notes a commit that failed as well
 
     def _new_consumer_thread(self) -> "BatchThread":

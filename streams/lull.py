@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 P = TypeVar("P")
 MANY = 1_000
+LULL_S = 0.1  # where no reader waits for rows
 
 
 def read_to_the_end(polled: Mapping[P, Sequence[Any]], end: Callable[[P], int | None]) -> bool:
@@ -30,7 +31,7 @@ class Polled(Protocol):
 class Lull:
     """Lasts so many seconds from a poll that read to the end. What comes after a longer silence is not kept waiting."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float = LULL_S) -> None:
         self.seconds, self.until = seconds, 0.0
 
     def after(self, polled: Mapping[P, Sequence[Any]], consumer: Polled) -> None:
