@@ -15,7 +15,7 @@ from api.context import Resources
 from api.documentation import DESCRIPTION, TAGS, documented, with_examples
 from api.limits import BodyLimit
 from api.log import Log
-from api.packs.vector_cache import VectorCache
+from api.packs.layer_cache import LayerCache
 from api.requests import Measured
 from api.routes import metrics, packs, routers
 from sinks.database import pool
@@ -77,8 +77,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settling, lag = Settling(settings), LagWatch(settings)
     await lag.start()
     model = embedding_model(settings, min(QUERY_S, settings.llm_timeout_s))
-    vectors = VectorCache(settings.vector_cache_mb * 1_000_000)
-    app.state.resources = Resources(settings, topics_of(settings), rows, reading, log, settling, lag, model, vectors)
+    layers = LayerCache(settings.layer_cache_mb * 1_000_000)
+    app.state.resources = Resources(settings, topics_of(settings), rows, reading, log, settling, lag, model, layers)
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ from api.callers import Caller, Identified
 from api.deadline import within
 from api.errors import Problem
 from api.log import Log
-from api.packs.vector_cache import VectorCache
+from api.packs.layer_cache import LayerCache
 from sinks.database import Pool
 from stack.settings import Settings
 from streams.lag_watch import LagWatch
@@ -34,7 +34,7 @@ class Resources:
     settling: Settling
     lag: LagWatch
     model: EmbeddingModel
-    vectors: VectorCache
+    layers: LayerCache
     model_number: int | None = None  # of the embedding model in this database, once it has embedded anything
     homes: dict[UUID, "Home"] = field(default_factory=dict)
 

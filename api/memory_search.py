@@ -11,6 +11,7 @@ from api.context import Context
 from api.packs.ranking import Signals, Threads, Words
 from sinks import retrieval
 from sinks.database import sql
+from sinks.documents import NO_DOCUMENTS
 from sinks.items import Layer
 from sinks.retrieval import LayerKey
 
@@ -36,7 +37,7 @@ async def _scores(ctx: Context, anima: UUID, words: list[int]) -> np.ndarray[Any
     dimensions, generation = ctx.resources.model.dimensions, ctx.settings.generation
     values = retrieval.parameters([LayerKey(anima, Layer.memory, generation)], words)
     rows = await ctx.rows(retrieval.statement("retrieve", dimensions), values, ctx.resources.reading)
-    layer = retrieval.unpack(rows[0], words)
+    layer = retrieval.layer(NO_DOCUMENTS.extended(rows[0]), rows[0], words)
     if not len(layer):
         return np.zeros(0, np.float32)
     signals = Signals(layer.lengths, layer.sessions, layer.authors, layer.occurred_at, layer.similarity, layer.postings)

@@ -20,7 +20,7 @@ from pgvector import HalfVector
 from pgvector.psycopg import register_vector, register_vector_async
 from psycopg.rows import dict_row
 
-from api.packs.vector_cache import Run
+from api.packs.layer_cache import Run
 from benchmarks.corpus import SEED, SIZES, Texts, anima, seed
 from benchmarks.figure import Figure
 from benchmarks.world import World, derived, servers, worker

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from pgvector import HalfVector
 from psycopg import sql as composed
 
-from agents.index import BUCKETS, CHUNK, COLUMNS, document
+from agents.index import BUCKETS, CHUNK, document
 from sinks.database import sql
+from sinks.documents import Documents
 from sinks.items import Item
 from sinks.postings import Entries, Int32, Posting, counted
 from sinks.vectors import table
@@ -59,8 +60,9 @@ class LayerKey(NamedTuple):
 def statement(name: str, dimensions: int) -> bytes:
     """The query in `sinks/sql/<name>.sql` for vectors of so many dimensions.
 
-    `retrieve` gives a row for each layer, see `parameters`, `unpack` and `vectors`; `retrieve_with_view` the same with
-    the columns, and the parameters, of `anima_view` in the first row. Composed once: to do it for each pack costs.
+    `retrieve` gives a row for each layer, see `parameters`, `Documents.extended`, `layer` and `vectors`;
+    `retrieve_with_view` the same with the columns, and the parameters, of `anima_view` in the first row. Composed once:
+    to do it for each pack costs.
     """
     parts = {
         "vectors": composed.Identifier(table(dimensions)),
@@ -89,13 +91,20 @@ async def compare(connection: psycopg.AsyncConnection[Any], key: LayerKey, vecto
 
 
 def parameters(
-    layers: Sequence[LayerKey], terms: Sequence[int], since: Sequence[int] = (), most_held: int = 0
+    layers: Sequence[LayerKey],
+    terms: Sequence[int],
+    since: Sequence[int] = (),
+    vectors_since: Sequence[int] = (),
+    most_held: int = 0,
 ) -> dict[str, Any]:
-    """Of these layers of one anima; vectors from the seqs `since` on, of layers with no more than `most_held` items."""
+    """Of these layers of one anima: documents from the seqs `since` on, and vectors from the seqs `vectors_since` on of
+    layers with no more than `most_held` items.
+    """
     return {
         "anima": layers[0].anima, "model": layers[0].model, "layers": [key.layer for key in layers],
-        "generations": [key.generation for key in layers], "since": list(since), "slice": SLICE,
-        "most_chunks": most_held // CHUNK, "buckets": sorted({term % BUCKETS for term in terms}),
+        "generations": [key.generation for key in layers], "since": list(since) or [0] * len(layers),
+        "vectors_since": list(vectors_since), "slice": SLICE, "most_chunks": most_held // CHUNK,
+        "buckets": sorted({term % BUCKETS for term in terms}),
     }  # fmt: skip
 
 
@@ -104,17 +113,11 @@ async def fetch(connection: psycopg.AsyncConnection[Any], query: Any, values: di
     return await (await connection.execute(query, values, binary=True)).fetchall()
 
 
-def unpack(row: dict[str, Any], terms: Sequence[int]) -> Layer:
-    """A row of `retrieve.sql` as arrays; `terms` are the distinct terms of the question. Pure."""
-    # Chunk after chunk its columns, little-endian; then the recent documents, big-endian.
-    chunks = np.frombuffer(row["columns"] or b"", "<i4").reshape(-1, len(COLUMNS), CHUNK)
-    recent = [np.frombuffer(row[f"recent_{name}"] or b"", ">i4") for name in COLUMNS]
-    lengths, sessions, authors, occurred = [
-        np.concatenate((chunks[:, at].ravel(), column), dtype=np.int32) for at, column in enumerate(recent)
-    ]
-    postings = _postings(row, terms, CHUNK * len(chunks))
-    unknown = np.full(len(lengths), np.nan, np.float32)
-    return Layer(lengths, sessions, authors, occurred.astype(np.int64), unknown, postings)
+def layer(documents: Documents, row: dict[str, Any], terms: Sequence[int]) -> Layer:
+    """All documents of a layer, and where a question's distinct terms stand in them by its row of `retrieve.sql`."""
+    lengths, sessions, authors, occurred = documents.columns
+    unknown = np.full(len(documents), np.nan, np.float32)
+    return Layer(lengths, sessions, authors, occurred.astype(np.int64), unknown, _postings(documents, row, terms))
 
 
 def vectors(row: dict[str, Any], dimensions: int) -> tuple[int, Floats]:
@@ -156,10 +159,10 @@ def extend(layer: Layer, items: Sequence[Item], terms: Sequence[int]) -> Layer:
     )
 
 
-def _postings(row: dict[str, Any], terms: Sequence[int], packed: int) -> list[Posting]:
-    """Seqs and frequencies of each term: from the chunks' entries, and counted in the recent documents."""
+def _postings(documents: Documents, row: dict[str, Any], terms: Sequence[int]) -> list[Posting]:
+    """Seqs and frequencies of each term: from the chunks' entries, and counted in the documents that follow them."""
     wanted = sorted(terms)
-    found = list(counted(*_recent(row, packed), wanted))
+    found = list(counted(documents.terms, documents.seqs, wanted))
     if not row["entries"]:
         return found
     entries = Entries(row["entries"], row["spans"])
@@ -168,10 +171,3 @@ def _postings(row: dict[str, Any], terms: Sequence[int], packed: int) -> list[Po
         (np.concatenate((seqs, more)), np.concatenate((counts, more_counts)))
         for (seqs, counts), (more, more_counts) in zip(in_chunks, found, strict=True)
     ]
-
-
-def _recent(row: dict[str, Any], packed: int) -> tuple[NDArray[np.uint32], Int32]:
-    """The terms of the recent documents, and the seq of each."""
-    lengths = np.frombuffer(row["recent_lengths"] or b"", ">i4")
-    seqs = np.repeat(np.arange(packed, packed + len(lengths), dtype=np.int32), lengths)
-    return np.frombuffer(row["terms"] or b"", "<u4"), seqs

@@ -130,11 +130,11 @@ class Settings(BaseSettings):
     batch_events: int = Field(10_000, ge=1, description="Most events in one HTTP batch.")
     after_timeout_s: float = Field(10.0, gt=0, le=300, description="How long a read waits for `after`.")
     settled_timeout_s: float = Field(30.0, gt=0, le=300, description="How long a pack waits for `settled`.")
-    vector_cache_mb: int = Field(
+    layer_cache_mb: int = Field(
         512,
         ge=0,
-        description="Memory of an API process for vectors of animas asked about lately, in MB; what would take more "
-        "than half of it is compared in Postgres.",
+        description="Memory of an API process for vectors and word counts of animas asked about lately, in MB; vectors "
+        "that would take more than half of it are compared in Postgres.",
     )
     lag_window_s: float = Field(
         300.0, ge=1, le=86_400, description="Seconds that the verdict on a stage's progress looks back."

@@ -36,7 +36,7 @@ OF_THE_API = {
     "after_timeout_s",
     "settled_timeout_s",
     "lag_window_s",
-    "vector_cache_mb",
+    "layer_cache_mb",
 }
 KEYS = {"anthropic_api_key": {"synthesize"}, "openai_api_key": {"synthesize", "embed", "api"}}
 

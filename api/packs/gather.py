@@ -14,13 +14,14 @@ from agents.words import terms
 from api.errors import Unavailable
 from api.packs import lines
 from api.packs.compile import View
+from api.packs.layer_cache import Floats, LayerCache, Run
 from api.packs.query import embedding_text, named_authors, named_times
 from api.packs.ranking import Named, Ranking, Signals, rank
 from api.packs.request import PackRequest, Preset
 from api.packs.standing import Standing, standing
-from api.packs.vector_cache import Floats, Run, VectorCache
 from sinks import retrieval
 from sinks.database import sql
+from sinks.documents import Documents, WentBack
 from sinks.items import Item, Layer
 from sinks.retrieval import LayerKey
 from streams.topics import Topics
@@ -68,7 +69,7 @@ class Found:
 
 
 async def gather(
-    connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, cache: VectorCache, asked: Asked
+    connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, cache: LayerCache, asked: Asked
 ) -> View:
     """Two short round trips: what ranking needs, and the rows. Between them the question is embedded, without the names
     that the first has brought.
@@ -81,23 +82,30 @@ async def gather(
 
 
 async def _find(
-    connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, cache: VectorCache, asked: Asked
+    connection: psycopg.AsyncConnection[Any], model: EmbeddingModel, cache: LayerCache, asked: Asked
 ) -> Found:
     question = asked.request.query or ""
     words = sorted(set(terms(question)))
     keys = asked.layers
-    runs = [cache.run(key) for key in keys]
-    values = retrieval.parameters(keys, words, [run.end for run in runs], cache.most_items(model.dimensions))
-    values |= {"generation": asked.generation, "known_at": asked.known_at}
+    held = [cache.layer(key) for key in keys]
+    before = [one.documents for one in held]
+    values = retrieval.parameters(
+        keys, words, [len(one) for one in before], [one.vectors.end for one in held], cache.most_items(model.dimensions)
+    ) | {"generation": asked.generation, "known_at": asked.known_at}
     rows = await retrieval.fetch(connection, retrieval.statement("retrieve_with_view", model.dimensions), values)
     overview, stand = rows[0], standing(rows[0])
     if overview["events"] is None:
         raise Unavailable("this anima went away: the database is another, or an older one")
-    events, memories = layers = [retrieval.unpack(row, words) for row in rows]
+    events, memories = layers = [
+        retrieval.layer(_read_on(cache, key, known, row), row, words)
+        for key, known, row in zip(keys, before, rows, strict=True)
+    ]
     if question and asked.model_number is not None:
         vector = await _vector(model, question, overview["names"] or [])
-        for key, run, row, layer in zip(keys, runs, rows, layers, strict=True):
-            layer.compare(*await _similarities(connection, cache, key, run, len(layer), row, vector))
+        for key, own, row, layer in zip(keys, held, rows, layers, strict=True):
+            layer.compare(*await _similarities(connection, key, own.vectors, len(layer), row, vector))
+    for key, own in zip(keys, held, strict=True):
+        cache.keep(key, own)
     events = await _with_unindexed(connection, asked, overview["events"], events, words)
     events, memories = retrieval.prefix(events, overview["known_events"]), retrieval.prefix(memories, len(stand))
     named = _named(question, overview, asked.now)
@@ -107,14 +115,21 @@ async def _find(
     )  # fmt: skip
 
 
+def _read_on(cache: LayerCache, key: LayerKey, known: Documents, row: dict[str, Any]) -> Documents:
+    """What was known of a layer, with what follows; held for who asks next. Raises Unavailable if it went back."""
+    try:
+        documents = known.extended(row)
+    except WentBack as error:
+        cache.forget(key)
+        raise Unavailable("this anima went back: the database is another, or an older one") from error
+    held = cache.layer(key)
+    if len(documents) > len(held.documents):  # who asked at the same time may have read more
+        held.documents = documents
+    return documents
+
+
 async def _similarities(
-    connection: psycopg.AsyncConnection[Any],
-    cache: VectorCache,
-    key: LayerKey,
-    run: Run,
-    items: int,
-    row: dict[str, Any],
-    vector: Floats,
+    connection: psycopg.AsyncConnection[Any], key: LayerKey, run: Run, items: int, row: dict[str, Any], vector: Floats
 ) -> tuple[int, Floats]:
     """Of all vectors of a layer of so many items, and the seq of the first.
 
@@ -128,7 +143,6 @@ async def _similarities(
         while len(more) == retrieval.SLICE:
             first, more = await retrieval.next_vectors(connection, key, len(vector), run.end)
             run.append(first, more)
-    cache.keep(key, run)
     return run.first, run.products(vector)
 
 

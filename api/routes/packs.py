@@ -94,7 +94,7 @@ async def _compile(ctx: Ctx, home: Home, request: PackRequest) -> dict[str, Any]
 
 async def _view(ctx: Ctx, asked: Asked) -> View:
     async with ctx.resources.reading.connection() as connection:
-        return await gather(connection, ctx.resources.model, ctx.resources.vectors, asked)
+        return await gather(connection, ctx.resources.model, ctx.resources.layers, asked)
 
 
 def _pack(asked: Asked, model: EmbeddingModel, compiled: Compiled) -> dict[str, Any]:

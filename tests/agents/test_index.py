@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from agents.index import BUCKETS, CHUNK, ENTRY, document, hashed, postings, write
 from agents.words import terms
 from sinks.database import Pool
+from sinks.documents import NO_DOCUMENTS, Documents, WentBack
 from sinks.items import Item
-from sinks.retrieval import LayerKey, fetch, parameters, statement, unpack
+from sinks.retrieval import Layer, LayerKey, fetch, layer, parameters, statement
 from streams.positions import anima_of
 from tests.agents.conftest import WORDS, item
 
@@ -57,13 +58,18 @@ def cut(items: list[Item], size: int) -> Iterator[list[Item]]:
         yield items[first : first + size]
 
 
-async def expect(rows: Pool, anima: UUID, layer: int, items: list[Item]) -> None:
-    """One read gives the lengths, authors and frequencies of exactly these items."""
-    wanted = sorted({term for word in WORDS for term in terms(word)})
+async def read(rows: Pool, key: LayerKey, held: Documents, wanted: list[int]) -> tuple[Documents, Layer]:
+    """What follows on the documents that are held."""
     async with rows.connection() as connection:
-        values = parameters([LayerKey(anima, layer, layer)], wanted)
-        (row,) = await fetch(connection, statement("retrieve", 384), values)
-    found = unpack(row, wanted)
+        (row,) = await fetch(connection, statement("retrieve", 384), parameters([key], wanted, [len(held)]))
+    documents = held.extended(row)
+    return documents, layer(documents, row, wanted)
+
+
+async def expect(rows: Pool, key: LayerKey, items: list[Item], held: Documents = NO_DOCUMENTS) -> Documents:
+    """What is read on from there gives the lengths, authors and frequencies of exactly these items."""
+    wanted = sorted({term for word in WORDS for term in terms(word)})
+    held, found = await read(rows, key, held, wanted)
     counted = [Counter(np.frombuffer(document(one)[7], "<u4").tolist()) for one in items]
     assert found.lengths.tolist() == [own.total() for own in counted]
     assert found.authors.tolist() == [hashed(one.author) for one in items]
@@ -72,6 +78,7 @@ async def expect(rows: Pool, anima: UUID, layer: int, items: list[Item]) -> None
     for term, (seqs, frequencies) in zip(wanted, found.postings, strict=True):
         pairs = sorted(zip(seqs.tolist(), frequencies.tolist(), strict=True))
         assert pairs == [(seq, own[term]) for seq, own in enumerate(counted) if term in own]
+    return held
 
 
 async def chunks(rows: Pool) -> list[tuple[UUID, int, int]]:
@@ -87,10 +94,27 @@ async def test_chunks_hold_what_the_documents_say(rows: Pool, size: int) -> None
     memories = [item(seq, layer=1) for seq in range(3)]
     for batch in cut([*wren, *robin, *memories], size):
         await index(rows, batch)
-    await expect(rows, WREN, 0, wren)
-    await expect(rows, ROBIN, 0, robin)
-    await expect(rows, WREN, 1, memories)
+    await expect(rows, LayerKey(WREN, 0, 0), wren)
+    await expect(rows, LayerKey(ROBIN, 0, 0), robin)
+    await expect(rows, LayerKey(WREN, 1, 1), memories)
     assert await chunks(rows) == sorted([(WREN, 0, 0), (WREN, 0, 1), (ROBIN, 0, 0)])
+
+
+@pytest.mark.parametrize("size", [1_500, 700, CHUNK, CHUNK - 1])
+async def test_who_holds_documents_reads_on(rows: Pool, size: int) -> None:
+    items, held = [item(seq) for seq in range(2 * CHUNK + 5)], NO_DOCUMENTS
+    for batch in cut(items, size):
+        await index(rows, batch)
+        held = await expect(rows, LayerKey(WREN, 0, 0), items[: batch[-1].seq + 1], held)
+        assert await expect(rows, LayerKey(WREN, 0, 0), items[: batch[-1].seq + 1], held) is held
+    assert held.first == 2 * CHUNK
+
+
+async def test_a_database_that_went_back_is_noticed(rows: Pool) -> None:
+    await index(rows, [item(seq) for seq in range(CHUNK)])
+    held, _ = await read(rows, LayerKey(WREN, 0, 0), NO_DOCUMENTS, [])
+    with pytest.raises(WentBack):
+        await read(rows, LayerKey(ROBIN, 0, 0), held, [])
 
 
 async def test_a_repeated_batch_changes_nothing(rows: Pool) -> None:
@@ -98,7 +122,7 @@ async def test_a_repeated_batch_changes_nothing(rows: Pool) -> None:
     await index(rows, items)
     await index(rows, items[-20:])
     await index(rows, [*items[-5:], item(CHUNK + 10)])
-    await expect(rows, WREN, 0, [*items, item(CHUNK + 10)])
+    await expect(rows, LayerKey(WREN, 0, 0), [*items, item(CHUNK + 10)])
     assert await chunks(rows) == [(WREN, 0, 0)]
 
 
@@ -107,17 +131,15 @@ async def test_a_reader_sees_each_document_once_while_chunks_are_written(rows: P
     wanted = terms(WORDS[0])
     seen = [0]
 
-    async def read() -> None:
-        query, values = statement("retrieve", 384), parameters([LayerKey(WREN, 0, 0)], wanted)
-        async with rows.connection() as connection:
-            while seen[-1] < len(items):
-                (row,) = await fetch(connection, query, values)
-                found = unpack(row, wanted)
-                expected = [seq for seq, one in enumerate(items[: len(found)]) if WORDS[0] in one.text]
-                assert sorted(found.postings[0][0].tolist()) == expected
-                seen.append(len(found))
+    async def read_all() -> None:
+        held = NO_DOCUMENTS
+        while seen[-1] < len(items):
+            held, found = await read(rows, LayerKey(WREN, 0, 0), held, wanted)
+            expected = [seq for seq, one in enumerate(items[: len(found)]) if WORDS[0] in one.text]
+            assert sorted(found.postings[0][0].tolist()) == expected
+            seen.append(len(found))
 
-    reading = asyncio.gather(read(), read())
+    reading = asyncio.gather(read_all(), read_all())
     for batch in cut(items, 250):
         await index(rows, batch)
     await asyncio.wait_for(reading, 60)

@@ -49,7 +49,7 @@ def main(
 async def soak(folder: Path, seconds: float, rate: float, every: float, seed: int) -> Sequence[Figure]:
     # Windows of a hundred events: the model's pace is not what is looked at. A cache that is full before the warm-up is
     # over: one that fills would pass for a leak, and hide one.
-    small = {"threshold": 50.0, "token_weight": 0.0, "vector_cache_mb": 128}
+    small = {"threshold": 50.0, "token_weight": 0.0, "layer_cache_mb": 128}
     async with scene(folder, random.Random(f"soak faults {seed}"), **small) as here:
         watch, stream, clients = Watch(here), Stream(here.settings, seed, rate), Clients(here.settings, seed)
         running = [asyncio.ensure_future(one.run()) for one in (watch, stream, clients)]

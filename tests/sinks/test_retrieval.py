@@ -8,7 +8,7 @@ from pgvector import HalfVector
 from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 from agents.index import CHUNK
-from api.packs.vector_cache import Run
+from api.packs.layer_cache import Run
 from sinks import retrieval, vectors
 from sinks.database import Pool
 from sinks.items import Item, Layer
@@ -34,7 +34,7 @@ async def stored(rows: Pool) -> int:
 
 
 async def asked(rows: Pool, key: LayerKey, most_held: int) -> dict[str, Any]:
-    values = retrieval.parameters([key], [], [0], most_held)
+    values = retrieval.parameters([key], [], vectors_since=[0], most_held=most_held)
     async with rows.connection() as connection:
         (row,) = await retrieval.fetch(connection, retrieval.statement("retrieve", DIMENSIONS), values)
     return row

@@ -34,7 +34,7 @@ WRONG = {
     "SETTLED_TIMEOUT_S": ["0", "301"],
     "FAILURE_SHARE": ["0", "1.1", "half"],
     "LAG_WINDOW_S": ["0", "86401"],
-    "VECTOR_CACHE_MB": ["-1"],
+    "LAYER_CACHE_MB": ["-1"],
     "LOG_LEVEL": ["loud"],
 }
 

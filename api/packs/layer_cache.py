@@ -1,4 +1,4 @@
-"""Vectors of the animas asked about lately, as matrices in this process: a vector is written once and never changes.
+"""Vectors and words of animas asked about lately, as arrays in this process: both are written once and never change.
 
 What is computed from a row depends on that row alone, not on how many others there are or when they came, so the same
 question finds the same numbers, to the last bit, whether the cache was warm or cold.
@@ -12,6 +12,8 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sinks.documents import NO_DOCUMENTS
 
 Floats = NDArray[np.float32]
 FLOAT_BYTES = np.dtype(np.float32).itemsize
@@ -64,32 +66,48 @@ def _room(items: int, dimensions: int) -> Floats:
     return np.frombuffer(memory, np.float32).reshape(items, dimensions)
 
 
-class VectorCache:
-    """Runs by anima, layer, generation and model; those used least lately are dropped beyond `most_bytes`."""
+class HeldLayer:
+    """What this process holds of one layer. Documents are longer or shorter, but the same, whoever sets them."""
+
+    def __init__(self) -> None:
+        self.documents, self.vectors = NO_DOCUMENTS, Run()
+
+    @property
+    def nbytes(self) -> int:
+        return self.documents.nbytes + self.vectors.room.nbytes
+
+
+class LayerCache:
+    """Layers by anima, layer, generation and model; those used least lately are dropped beyond `most_bytes`."""
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
-        self.runs: OrderedDict[Any, tuple[Run, int]] = OrderedDict()
+        self.layers: OrderedDict[Any, tuple[HeldLayer, int]] = OrderedDict()
         self.nbytes = 0  # of all, as they were when last used
-        self.begun: WeakValueDictionary[Any, Run] = WeakValueDictionary()
+        self.begun: WeakValueDictionary[Any, HeldLayer] = WeakValueDictionary()
 
     def most_items(self, dimensions: int) -> int:
-        """How many a layer may have to be held here: none takes more than half of the room."""
+        """How many a layer may have for its vectors to be held here: none takes more than half of the room."""
         return self.most_bytes // (2 * dimensions * FLOAT_BYTES)
 
-    def run(self, key: Any) -> Run:
+    def layer(self, key: Any) -> HeldLayer:
         """What is held of a layer; empty if nothing is. Who asks at the same time gets the same."""
-        run = self.runs[key][0] if key in self.runs else self.begun.get(key) or Run()
-        self.begun[key] = run
-        return run
+        held = self.layers[key][0] if key in self.layers else self.begun.get(key) or HeldLayer()
+        self.begun[key] = held
+        return held
 
-    def keep(self, key: Any, run: Run) -> None:
-        """To be called whenever a run was used."""
-        self.nbytes -= self.runs.pop(key, (run, 0))[1]
-        if run.first == run.end:
+    def keep(self, key: Any, held: HeldLayer) -> None:
+        """To be called whenever a layer was used."""
+        self.nbytes -= self.layers.pop(key, (held, 0))[1]
+        if not held.nbytes:
             return
-        self.runs[key] = run, run.room.nbytes
-        self.nbytes += run.room.nbytes
+        self.layers[key] = held, held.nbytes
+        self.nbytes += held.nbytes
         while self.nbytes > self.most_bytes:
-            _, (_, dropped) = self.runs.popitem(last=False)
+            _, (_, dropped) = self.layers.popitem(last=False)
             self.nbytes -= dropped
+
+    def forget(self, key: Any) -> None:
+        """Who asks next begins anew."""
+        self.nbytes -= self.layers.pop(key, (None, 0))[1]
+        self.begun.pop(key, None)

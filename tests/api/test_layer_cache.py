@@ -1,11 +1,12 @@
-"""Held vectors give the numbers that they give alone, whenever and in whatever pieces they came."""
+"""Held vectors give the numbers that they give alone, whenever and in whatever pieces; what is held is bounded."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.packs.vector_cache import Run, VectorCache
+from api.packs.layer_cache import HeldLayer, LayerCache, Run
+from sinks.documents import Documents
 
 DIMENSIONS = 48
 DICE = np.random.default_rng(5)
@@ -18,6 +19,12 @@ def run_of(items: int, first: int = 0) -> Run:
     run = Run()
     run.append(first, VECTORS[first : first + items])
     return run
+
+
+def layer_of(items: int) -> HeldLayer:
+    held = HeldLayer()
+    held.vectors = run_of(items)
+    return held
 
 
 @given(st.integers(0, 50), st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=12))
@@ -51,16 +58,38 @@ def test_a_gap_is_an_error() -> None:
 
 def test_what_was_not_asked_about_lately_makes_room() -> None:
     room = 100 * DIMENSIONS * 4
-    cache = VectorCache(room)
+    cache = LayerCache(room)
     assert cache.most_items(DIMENSIONS) == 50
     for key in "abcd":
-        cache.keep(key, run_of(25))
-    cache.keep("a", cache.run("a"))
-    cache.keep("e", run_of(25))
-    assert list(cache.runs) == ["c", "d", "a", "e"]
+        cache.keep(key, layer_of(25))
+    cache.keep("a", cache.layer("a"))
+    cache.keep("e", layer_of(25))
+    assert list(cache.layers) == ["c", "d", "a", "e"]
     assert cache.nbytes == room
-    assert cache.run("b").end == 0
+    assert cache.layer("b").vectors.end == 0
+
+
+def test_documents_take_room_too() -> None:
+    held = HeldLayer()
+    held.documents = Documents(np.zeros((4, 10), np.int32), 0, np.zeros(25, np.uint32))
+    cache = LayerCache(400)
+    cache.keep("a", held)
+    assert cache.nbytes == 10 * 16 + 25 * 4
+    cache.keep("b", layer_of(1))
+    assert list(cache.layers) == ["b"]
+
+
+def test_who_asks_at_the_same_time_gets_the_same_until_it_is_forgotten() -> None:
+    cache = LayerCache(1_000_000)
+    held = cache.layer("a")
+    assert cache.layer("a") is held
+    held.vectors.append(0, VECTORS[:1])
+    cache.keep("a", held)
+    assert cache.layer("a") is held
+    cache.forget("a")
+    assert cache.nbytes == 0
+    assert cache.layer("a") is not held
 
 
 def test_no_room_is_a_choice() -> None:
-    assert VectorCache(0).most_items(DIMENSIONS) == 0
+    assert LayerCache(0).most_items(DIMENSIONS) == 0
