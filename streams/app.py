@@ -8,9 +8,9 @@ import faust
 from faust.auth import SASLCredentials, SSLCredentials
 
 from stack.settings import SecurityProtocol, Settings
-from streams.collector import spare_collector
 from streams.kafka import bootstrap, tls, topics_of
 from streams.lossless import Batch, BatchTransport
+from streams.memory import spare_memory
 from streams.recovery import PromptTables
 from streams.topics import Topic
 
@@ -57,7 +57,7 @@ def wire(app: faust.App, topic: Topic, name: str, function: Callable[[Any], Awai
 
 def run_worker(app: faust.App, settings: Settings) -> None:
     """Until SIGTERM or SIGINT."""
-    spare_collector()
+    spare_memory()
     sys.setswitchinterval(0.001)  # how long the fetching thread waits for each piece while a batch is folded
     _Worker(app, loglevel=settings.log_level, quiet=True).execute_from_commandline()
 

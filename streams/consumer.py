@@ -21,9 +21,9 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from stack.settings import Settings
 from streams.client_tasks import require_alive
-from streams.collector import spare_collector
 from streams.kafka import connection, topics_of
 from streams.lull import LULL_S, Lull
+from streams.memory import spare_memory
 
 log = structlog.get_logger()
 
@@ -252,7 +252,7 @@ class _Forget(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
     """Run a stage's coroutine on uvloop until it returns."""
-    spare_collector()
+    spare_memory()
     import uvloop
 
     try:

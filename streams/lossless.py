@@ -16,10 +16,11 @@ import os
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import faust
 import structlog
+from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
@@ -31,6 +32,8 @@ log = structlog.get_logger()
 POLL_S = 0.2  # for a poll: a seek waits until it has returned
 FETCH_WAIT_MS = 100  # in the broker: until then a partition that is sought cannot be asked for
 END_S = 5.0  # for the last commits
+AHEAD = 100_000  # records that wait to be acknowledged: a second's work, a hundred megabytes
+AHEAD_S = 0.01
 
 
 class Batch(faust.Schema):  # type: ignore[misc]  # Faust has no types
@@ -43,6 +46,13 @@ class Batch(faust.Schema):  # type: ignore[misc]  # Faust has no types
         return message.value
 
 
+class Handed(NamedTuple):
+    """A batch that the stream has got: its last offset, and how many records it has."""
+
+    last: int
+    records: int
+
+
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -51,8 +61,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         self.sought = -1  # the last epoch for which the source's partitions were sought
         self.idle = asyncio.Event()  # set while no fetch is in flight
         self.idle.set()
-        # last offset of each batch handed over and not yet committed, in order
-        self.handed: defaultdict[TP, deque[int]] = defaultdict(deque)
+        self.handed: defaultdict[TP, deque[Handed]] = defaultdict(deque)  # and not yet committed, in order
         self.newest: dict[TP, int] = {}  # last offset of the newest batch handed over since the last seek
         self.lull = Lull()
         self.durable: dict[TP, int] = {}  # what the broker has confirmed; Faust notes a commit that failed as well
@@ -86,6 +95,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109  Faust's signature
         await self.lull.end()
+        if self.sought == self.epoch and self._unacknowledged() >= AHEAD:
+            await asyncio.sleep(AHEAD_S)
+            return
         fetched, active = await self._wait_next_records(min(timeout, POLL_S))
         records = fetched or {}
         self.lull.after(records, self)
@@ -107,15 +119,21 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         message.value = batch
         if self._is_source(tp):
             self._read_offset[tp] = self.newest[tp] = message.offset
-            self.handed[tp].append(message.offset)
+            self.handed[tp].append(Handed(message.offset, len(batch)))
         return message
+
+    def _unacknowledged(self) -> int:
+        """Records handed over: Faust itself would read on until 4,096 batches wait."""
+        return sum(
+            one.records for tp, handed in self.handed.items() for one in handed if one.last not in self._acked_index[tp]
+        )
 
     def _new_offset(self, tp: TP) -> int | None:
         """The commit point: just past the longest prefix of handed-over batches that are all acknowledged."""
         acked, handed = self._acked_index[tp], self.handed[tp]
         new = None
-        while handed and handed[0] in acked:
-            new = handed.popleft()
+        while handed and handed[0].last in acked:
+            new = handed.popleft().last
             acked.discard(new)
         self._acked[tp][:] = acked
         return None if new is None else new + 1
@@ -137,6 +155,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         # active when it returns: it would take their first records along, to be dropped as stale, and recovery would
         # wait for them for ever or, worse, end without them.
         await self.idle.wait()
+        await self._thread.fetch_ahead(partitions, True)
         await super().seek_wait(partitions)
 
     async def perform_seek(self) -> None:
@@ -151,6 +170,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         await self._start_at_beginning(
             tp for tp in self.assignment() if self._committed_offset.get(tp) is None and self._is_source(tp)
         )
+        await self._thread.fetch_ahead((tp for tp in self.assignment() if not self._is_source(tp)), False)
         await self._require_log()
         await self._require_positions(epoch)
         self.sought = epoch
@@ -200,6 +220,21 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
                 log.exception("no longer in the group, stopping un-acknowledged")
                 os._exit(70)
             await self.sleep(1.0)
+
+    async def fetch_ahead(self, partitions: Iterable[TP], wanted: bool) -> None:
+        """aiokafka fetches partitions that Faust does not ask for, a changelog after its recovery, and keeps what
+        comes: up to `consumer_max_fetch_size` of each.
+        """
+        await self.call_thread(self._fetch_ahead, [*map(driver.ensure_aiokafka_TP, partitions)], wanted)
+
+    async def _fetch_ahead(self, partitions: list[TopicPartition], wanted: bool) -> None:
+        consumer = self._ensure_consumer()
+        for tp in partitions:
+            if wanted:
+                consumer.resume(tp)
+            else:
+                consumer.pause(tp)
+                consumer._fetcher._records.pop(tp, None)
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)

@@ -45,6 +45,22 @@ from tests.live.counting import main
 SubscriptionState.fetcher_idle_time = property(lambda one: 0 if one._fetch_count else 3600)
 main()
 """
+TELLS_WHAT_IT_FETCHES = """
+from aiokafka.consumer import fetcher
+
+from tests.live.counting import main
+
+parts = fetcher.PartitionRecords.__init__
+
+
+def told(self, tp, *args, **kwargs):
+    print("FETCHED", tp.topic, flush=True)
+    parts(self, tp, *args, **kwargs)
+
+
+fetcher.PartitionRecords.__init__ = told
+main()
+"""
 FAILURES = (
     # if the broker names no broker while the worker connects: it has just begun, or was frozen
     "AssertionError('Did we not perform bootstrap?')",
@@ -102,6 +118,22 @@ async def test_a_frozen_worker_loses_nothing(world: World) -> None:
         return await counted(world) == EVENTS + 5_000
 
     await workers.watched(complete, 120, "all is counted")
+
+
+async def test_a_worker_does_not_fetch_what_it_writes_to_the_changelog(world: World) -> None:
+    """aiokafka would, up to megabytes of each partition, and keep it: nobody asks for it."""
+    topics = topics_of(world.settings)
+    counting(world, "a", "-c", TELLS_WHAT_IT_FETCHES)
+
+    async def complete() -> bool:
+        return await counted(world) == expected
+
+    for expected in (2_000, 4_000):
+        await write(world, expected - 2_000, 2_000)
+        await eventually(complete, 60, f"{expected} are counted", every_s=0.3)
+    fetched = (world.folder / "counting-a.log").read_text()
+    assert f"FETCHED {topics.events.name}" in fetched
+    assert f"FETCHED {topics.accumulation.name}" not in fetched
 
 
 @pytest.mark.parametrize("failure", FAILURES)

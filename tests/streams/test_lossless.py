@@ -1,8 +1,10 @@
 """What our consumer knows of a partition; that it loses nothing is tested in tests/live."""
 
 import asyncio
+from collections import defaultdict, deque
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import faust
 import pytest
@@ -59,6 +61,7 @@ async def test_no_fetch_is_in_flight_across_a_seek(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(driver.Consumer, "seek_wait", seek)
     made = consumer(monkeypatch, 10, 10)
     made.idle = asyncio.Event()
+    made._thread = SimpleNamespace(fetch_ahead=AsyncMock())
     seeking = asyncio.ensure_future(made.seek_wait({LOG: 3}))
     await asyncio.wait([seeking], timeout=0.01)
     assert sought == []
@@ -115,6 +118,7 @@ async def test_records_of_the_log_are_dropped_until_their_partitions_were_sought
     made = consumer(monkeypatch, 10, 10)
     made.epoch, made.batch_epoch, made.sought, made.idle = 1, 1, 0, asyncio.Event()
     made.idle.set()
+    made._thread = SimpleNamespace(fetch_ahead=AsyncMock())
     for name in ("can_resume_flow", "suspend_flow"):
         setattr(made, name, asyncio.Event())
     for name in ("_acked", "_acked_index", "_gap", "handed", "_committed_offset"):
@@ -124,6 +128,31 @@ async def test_records_of_the_log_are_dropped_until_their_partitions_were_sought
     assert [tp async for tp, _ in made.getmany(1.0)] == []  # asked for before
     made.batch_epoch = made.epoch
     assert [tp async for tp, _ in made.getmany(1.0)] == [LOG, changelog]
+
+
+async def test_records_are_not_read_far_ahead_of_what_is_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def records(*_: object) -> Any:
+        first = len(read) * 40_000
+        return {LOG: [SimpleNamespace(offset=first + number) for number in range(40_000)]}, {LOG}
+
+    monkeypatch.setattr(driver.Consumer, "_wait_next_records", records)
+    monkeypatch.setattr(driver.Consumer, "_to_message", lambda self, tp, last: SimpleNamespace(offset=last.offset))
+    monkeypatch.setattr(BatchConsumer, "should_stop", False)
+    monkeypatch.setattr(BatchConsumer, "assignment", lambda self: set())
+    made, read = consumer(monkeypatch, 10, 10), list[int]()
+    made.epoch = made.batch_epoch = made.sought = 1
+    made._read_offset, made.handed, made._acked_index = {}, defaultdict(deque), defaultdict(set)
+
+    async def read_on(polls: int) -> int:
+        for _ in range(polls):
+            read.extend([message.offset async for _, message in made.getmany(0.1)])
+        return len(read)
+
+    assert await read_on(9) == 3
+    made._acked_index[LOG].add(read[1])
+    assert await read_on(9) == 4
+    made._acked_index[LOG].update(read)
+    assert await read_on(1) == 5
 
 
 async def test_a_worker_ends_whose_log_has_lost_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """What recovery makes of a changelog on which a worker that has lost its partitions has written too."""
 
+import tracemalloc
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -154,3 +155,16 @@ def test_marks_merge_in_any_order(one: list[Mark], other: list[Mark], third: lis
     assert merged(one, other) == merged(other, one)
     assert merged(merged(one, other), third) == merged(one, merged(other, third))
     assert merged(one, one) == one
+
+
+def test_a_state_takes_the_room_of_its_bytes(settings: Settings) -> None:
+    """A table has one for each anima that ever spoke."""
+    filled, count = table(settings), 1_000
+    states = {UUID(int=number): Accumulation(number, Window(0, number, 1, 40, 0)) for number in range(count)}
+    tracemalloc.start()
+    try:
+        rows = filled.write(HOME, states, [])
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken / count < 500 + sum(len(row.key) + len(row.value) for row in rows) / count

@@ -1,0 +1,19 @@
+"""What Python and the C library are told of a stage's memory: much of it, for a short time, in pieces of megabytes."""
+
+import ctypes
+import gc
+import sys
+
+M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+LARGE = 1_048_576  # bytes
+
+
+def spare_memory() -> None:
+    """To be called once, before a stage starts."""
+    # Records live for one batch and form no cycles: they need not be searched every 700 allocations.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+    # glibc takes large pieces from the system and gives them back, until the first is freed: from then on it keeps
+    # them, with gaps of all sizes between them. Fetches are megabytes each; a stage held three quarters more.
+    if sys.platform == "linux":
+        getattr(ctypes.CDLL(None), "mallopt", lambda *_: 0)(M_MMAP_THRESHOLD, LARGE)
