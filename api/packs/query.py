@@ -96,11 +96,12 @@ def _calendar(question: str, today: date) -> Iterator[tuple[date, date]]:
     years = {int(year) for year in re.findall(_YEAR.replace("?P<year>", ""), question)}
     usual = years.pop() if len(years) == 1 else None
     for pattern in _CALENDAR:
-        for match in pattern.finditer(question):
+        found = list(pattern.finditer(question))
+        for match in found:
             if span := _span(match.groupdict(), usual, today):
                 yield span
-        # What one form has read, the next must not read again as something shorter.
-        question = pattern.sub("\n", question)
+        if found:  # what one form has read, the next must not read again as something shorter
+            question = pattern.sub("\n", question)
 
 
 def _span(parts: dict[str, str | None], usual: int | None, today: date) -> tuple[date, date] | None:
