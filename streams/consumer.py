@@ -23,7 +23,7 @@ from stack.settings import Settings
 from streams.client_tasks import require_alive
 from streams.kafka import connection, topics_of
 from streams.lull import LULL_S, Lull
-from streams.memory import spare_memory
+from streams.memory import collect, spare_memory
 
 log = structlog.get_logger()
 
@@ -181,6 +181,7 @@ class Consumer(Generic[Prepared]):
         for partition in unknown & self._assigned():
             self.next[partition] = positions.get(partition, 0)
             self.kafka.seek(partition, self.next[partition])
+        collect()
         self._commit_soon()  # a restored database stands further back, and the first batch may take its time
 
     def _forget(self, partitions: Iterable[TopicPartition]) -> None:

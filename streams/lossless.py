@@ -27,6 +27,7 @@ from mode import Service
 
 from streams.client_tasks import require_alive
 from streams.lull import Lull
+from streams.memory import collect
 
 log = structlog.get_logger()
 POLL_S = 0.2  # for a poll: a seek waits until it has returned
@@ -176,6 +177,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         self.sought = epoch
         for bookkeeping in (self._acked, self._acked_index, self._gap, self.handed, self.newest):
             bookkeeping.clear()
+        collect()
 
     async def _require_log(self) -> None:
         """Kafka begins a partition anew that does not reach to where it is sought. What is written there from now on

@@ -17,3 +17,10 @@ def spare_memory() -> None:
     # them, with gaps of all sizes between them. Fetches are megabytes each; a stage held three quarters more.
     if sys.platform == "linux":
         getattr(ctypes.CDLL(None), "mallopt", lambda *_: 0)(M_MMAP_THRESHOLD, LARGE)
+
+
+def collect() -> None:
+    """To be called when partitions have moved. What aiokafka had fetched of them refers to itself (`PartitionRecords`
+    and its generator): megabytes that wait for the collector, which is spared.
+    """
+    gc.collect()

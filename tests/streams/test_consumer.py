@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -103,6 +104,16 @@ async def test_a_batch_in_flight_while_partitions_move_is_not_written_again(
     ledger.open.set()
     await eventually(ledger.complete, 30, "all is written")
     assert ledger.written == list(range(RECORDS))
+
+
+async def test_what_was_fetched_before_a_move_is_let_go(
+    ledger: Ledger, consumer: Consumer[Prepared], cycle: "weakref.ref[object]"
+) -> None:
+    [moved] = ledger.prepared[0]
+    consumer._forget([moved])
+    ledger.open.set()
+    await eventually(ledger.complete, 30, "all is written")
+    assert cycle() is None
 
 
 async def test_what_was_prepared_behind_a_lost_batch_is_thrown_away(

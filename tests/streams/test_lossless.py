@@ -1,6 +1,7 @@
 """What our consumer knows of a partition; that it loses nothing is tested in tests/live."""
 
 import asyncio
+import weakref
 from collections import defaultdict, deque
 from types import SimpleNamespace
 from typing import Any
@@ -99,7 +100,7 @@ async def test_a_worker_ends_that_does_not_stand_where_it_was_sought(monkeypatch
 
 
 async def test_records_of_the_log_are_dropped_until_their_partitions_were_sought(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, cycle: "weakref.ref[object]"
 ) -> None:
     """Recovery resumes them first, while a fetch is in flight: it comes from where the last one ended."""
     changelog = TP("table-changelog", 0)
@@ -125,6 +126,7 @@ async def test_records_of_the_log_are_dropped_until_their_partitions_were_sought
         setattr(made, name, {})
     assert [tp async for tp, _ in made.getmany(1.0)] == [changelog]
     await made.perform_seek()
+    assert cycle() is None  # as what was fetched before
     assert [tp async for tp, _ in made.getmany(1.0)] == []  # asked for before
     made.batch_epoch = made.epoch
     assert [tp async for tp, _ in made.getmany(1.0)] == [LOG, changelog]
