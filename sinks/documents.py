@@ -1,7 +1,6 @@
 """The words of one layer as packed columns, held and read on: a document is written once and never changes. Pure."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ class Documents:
     def nbytes(self) -> int:
         return self.columns.nbytes + self.terms.nbytes
 
-    @cached_property
+    @property
     def seqs(self) -> Int32:
         """The seq of each of the terms."""
         return np.repeat(np.arange(self.first, len(self), dtype=np.int32), self.columns[0][self.first :])

@@ -96,6 +96,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109  Faust's signature
         await self.lull.end()
+        # During a recovery the changelog is read on: what was handed over before is never acknowledged.
         if self.sought == self.epoch and self._unacknowledged() >= AHEAD:
             await asyncio.sleep(AHEAD_S)
             return
@@ -231,7 +232,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
 
     async def _fetch_ahead(self, partitions: list[TopicPartition], wanted: bool) -> None:
         consumer = self._ensure_consumer()
-        for tp in partitions:
+        for tp in consumer.assignment().intersection(partitions):  # some may have moved meanwhile
             if wanted:
                 consumer.resume(tp)
             else:

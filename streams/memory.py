@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import sys
 
 M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 LARGE = 1_048_576  # bytes
@@ -15,8 +14,8 @@ def spare_memory() -> None:
     gc.set_threshold(100_000, 20, 20)
     # glibc takes large pieces from the system and gives them back, until the first is freed: from then on it keeps
     # them, with gaps of all sizes between them. Fetches are megabytes each; a stage held three quarters more.
-    if sys.platform == "linux":
-        getattr(ctypes.CDLL(None), "mallopt", lambda *_: 0)(M_MMAP_THRESHOLD, LARGE)
+    # Other C libraries have no mallopt.
+    getattr(ctypes.CDLL(None), "mallopt", lambda *_: 0)(M_MMAP_THRESHOLD, LARGE)
 
 
 def collect() -> None:

@@ -21,7 +21,7 @@ from api.packs.request import PackRequest, Preset
 from api.packs.standing import Standing, standing
 from sinks import retrieval
 from sinks.database import sql
-from sinks.documents import Documents, WentBack
+from sinks.documents import WentBack
 from sinks.items import Item, Layer
 from sinks.retrieval import LayerKey
 from streams.topics import Topics
@@ -96,10 +96,12 @@ async def _find(
     overview, stand = rows[0], standing(rows[0])
     if overview["events"] is None:
         raise Unavailable("this anima went away: the database is another, or an older one")
-    events, memories = layers = [
-        retrieval.layer(_read_on(cache, key, known, row), row, words)
-        for key, known, row in zip(keys, before, rows, strict=True)
-    ]
+    try:
+        documents = [own.read_on(known, row) for own, known, row in zip(held, before, rows, strict=True)]
+    except WentBack as error:
+        cache.forget(keys)
+        raise Unavailable("this anima went back: the database is another, or an older one") from error
+    events, memories = layers = [retrieval.layer(own, row, words) for own, row in zip(documents, rows, strict=True)]
     if question and asked.model_number is not None:
         vector = await _vector(model, question, overview["names"] or [])
         for key, own, row, layer in zip(keys, held, rows, layers, strict=True):
@@ -113,19 +115,6 @@ async def _find(
         asked, overview, _rank(events, named), events.lengths, _rank(memories, named), memories.similarity, stand,
         len(events) - 1,
     )  # fmt: skip
-
-
-def _read_on(cache: LayerCache, key: LayerKey, known: Documents, row: dict[str, Any]) -> Documents:
-    """What was known of a layer, with what follows; held for who asks next. Raises Unavailable if it went back."""
-    try:
-        documents = known.extended(row)
-    except WentBack as error:
-        cache.forget(key)
-        raise Unavailable("this anima went back: the database is another, or an older one") from error
-    held = cache.layer(key)
-    if len(documents) > len(held.documents):  # who asked at the same time may have read more
-        held.documents = documents
-    return documents
 
 
 async def _similarities(

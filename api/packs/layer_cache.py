@@ -7,13 +7,14 @@ question finds the same numbers, to the last bit, whether the cache was warm or 
 import asyncio
 import mmap
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sinks.documents import NO_DOCUMENTS
+from sinks.documents import NO_DOCUMENTS, Documents
 
 Floats = NDArray[np.float32]
 FLOAT_BYTES = np.dtype(np.float32).itemsize
@@ -67,10 +68,17 @@ def _room(items: int, dimensions: int) -> Floats:
 
 
 class HeldLayer:
-    """What this process holds of one layer. Documents are longer or shorter, but the same, whoever sets them."""
+    """What this process holds of one layer."""
 
     def __init__(self) -> None:
         self.documents, self.vectors = NO_DOCUMENTS, Run()
+
+    def read_on(self, known: Documents, row: dict[str, Any]) -> Documents:
+        """What was held when the row was asked for, with what it brought. Raises WentBack."""
+        documents = known.extended(row)
+        if len(documents) > len(self.documents):  # who asked at the same time may have read more
+            self.documents = documents
+        return documents
 
     @property
     def nbytes(self) -> int:
@@ -107,7 +115,8 @@ class LayerCache:
             _, (_, dropped) = self.layers.popitem(last=False)
             self.nbytes -= dropped
 
-    def forget(self, key: Any) -> None:
+    def forget(self, keys: Iterable[Any]) -> None:
         """Who asks next begins anew."""
-        self.nbytes -= self.layers.pop(key, (None, 0))[1]
-        self.begun.pop(key, None)
+        for key in keys:
+            self.nbytes -= self.layers.pop(key, (None, 0))[1]
+            self.begun.pop(key, None)

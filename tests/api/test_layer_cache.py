@@ -86,7 +86,7 @@ def test_who_asks_at_the_same_time_gets_the_same_until_it_is_forgotten() -> None
     held.vectors.append(0, VECTORS[:1])
     cache.keep("a", held)
     assert cache.layer("a") is held
-    cache.forget("a")
+    cache.forget(["a", "b"])
     assert cache.nbytes == 0
     assert cache.layer("a") is not held
 
