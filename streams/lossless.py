@@ -35,6 +35,7 @@ FETCH_WAIT_MS = 100  # in the broker: until then a partition that is sought cann
 END_S = 5.0  # for the last commits
 AHEAD = 100_000  # records that wait to be acknowledged: a second's work, a hundred megabytes
 AHEAD_S = 0.01
+RECOVERY_RECORDS = 2_000  # for a poll
 
 
 class Batch(faust.Schema):  # type: ignore[misc]  # Faust has no types
@@ -223,6 +224,18 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
                 log.exception("no longer in the group, stopping un-acknowledged")
                 os._exit(70)
             await self.sleep(1.0)
+
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: Any,
+        timeout: float | None = None,  # noqa: ASYNC109  Faust's signature
+        max_records: int = RECOVERY_RECORDS,
+    ) -> Any:
+        # Of a large poll of a changelog a few states stay, spread over all the memory that its records took.
+        recovers = self.consumer.sought != self.consumer.epoch
+        most = min(max_records, RECOVERY_RECORDS) if recovers else max_records
+        return await super()._fetch_records(consumer, active_partitions, timeout, most)
 
     async def fetch_ahead(self, partitions: Iterable[TP], wanted: bool) -> None:
         """aiokafka fetches partitions that Faust does not ask for, a changelog after its recovery, and keeps what

@@ -61,6 +61,26 @@ def told(self, tp, *args, **kwargs):
 fetcher.PartitionRecords.__init__ = told
 main()
 """
+RECOVERS_BY_HUNDREDS = """
+from streams import lossless
+from tables import store
+
+from tests.live.counting import main
+
+lossless.RECOVERY_RECORDS = 100
+apply = store._Changelogged.apply_changelog_batch
+
+
+def told(self, batch):
+    batch = list(batch)
+    for event in batch:
+        print("RECOVERED", len(event.value), flush=True)
+    apply(self, batch)
+
+
+store._Changelogged.apply_changelog_batch = told
+main()
+"""
 FAILURES = (
     # if the broker names no broker while the worker connects: it has just begun, or was frozen
     "AssertionError('Did we not perform bootstrap?')",
@@ -134,6 +154,27 @@ async def test_a_worker_does_not_fetch_what_it_writes_to_the_changelog(world: Wo
     fetched = (world.folder / "counting-a.log").read_text()
     assert f"FETCHED {topics.events.name}" in fetched
     assert f"FETCHED {topics.accumulation.name}" not in fetched
+
+
+async def test_a_recovery_reads_the_changelog_in_small_polls(make_world: Callable[..., Awaitable[World]]) -> None:
+    """The records of a large one take memory that does not come back: the states that stay are spread over it."""
+    world = await make_world(partitions=1)
+    await write(world, 0, KEYS)
+
+    async def complete() -> bool:
+        return await counted(world) == expected
+
+    first, expected = counting(world, "a"), KEYS
+    await eventually(complete, 60, "all is counted", every_s=0.3)
+    first.kill()
+    counting(world, "b", "-c", RECOVERS_BY_HUNDREDS)
+    await write(world, 0, 1)
+    expected += 1
+    await eventually(complete, 60, "one more is counted", every_s=0.3)
+    lines = (world.folder / "counting-b.log").read_text().splitlines()
+    polls = [int(line.split()[1]) for line in lines if line.startswith("RECOVERED")]
+    assert sum(polls) > KEYS  # states, and the clock's marks
+    assert max(polls) <= 100
 
 
 @pytest.mark.parametrize("failure", FAILURES)
