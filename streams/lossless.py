@@ -33,7 +33,8 @@ log = structlog.get_logger()
 POLL_S = 0.2  # for a poll: a seek waits until it has returned
 FETCH_WAIT_MS = 100  # in the broker: until then a partition that is sought cannot be asked for
 END_S = 5.0  # for the last commits
-AHEAD = 100_000  # records that wait to be acknowledged: a second's work, a hundred megabytes
+AHEAD = 64_000_000  # bytes of records that wait to be acknowledged: of short ones a second's work
+RECORD_BYTES = 500  # what a record takes besides its value
 AHEAD_S = 0.01
 RECOVERY_RECORDS = 2_000  # for a poll
 
@@ -49,10 +50,10 @@ class Batch(faust.Schema):  # type: ignore[misc]  # Faust has no types
 
 
 class Handed(NamedTuple):
-    """A batch that the stream has got: its last offset, and how many records it has."""
+    """A batch that the stream has got: its last offset, and the memory that it takes, in bytes."""
 
     last: int
-    records: int
+    size: int
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no types
@@ -122,13 +123,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no type
         message.value = batch
         if self._is_source(tp):
             self._read_offset[tp] = self.newest[tp] = message.offset
-            self.handed[tp].append(Handed(message.offset, len(batch)))
+            values = sum(record.serialized_value_size for record in batch)
+            self.handed[tp].append(Handed(message.offset, values + RECORD_BYTES * len(batch)))
         return message
 
     def _unacknowledged(self) -> int:
-        """Records handed over: Faust itself would read on until 4,096 batches wait."""
+        """Bytes handed over: Faust itself would read on until 4,096 batches wait."""
         return sum(
-            one.records for tp, handed in self.handed.items() for one in handed if one.last not in self._acked_index[tp]
+            one.size for tp, handed in self.handed.items() for one in handed if one.last not in self._acked_index[tp]
         )
 
     def _new_offset(self, tp: TP) -> int | None:
@@ -229,8 +231,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
         self,
         consumer: Any,
         active_partitions: Any,
-        timeout: float | None = None,  # noqa: ASYNC109  Faust's signature
-        max_records: int = RECOVERY_RECORDS,
+        timeout: float,  # noqa: ASYNC109  Faust's signature
+        max_records: int,
     ) -> Any:
         # Of a large poll of a changelog a few states stay, spread over all the memory that its records took.
         recovers = self.consumer.sought != self.consumer.epoch
@@ -245,7 +247,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust
 
     async def _fetch_ahead(self, partitions: list[TopicPartition], wanted: bool) -> None:
         consumer = self._ensure_consumer()
-        for tp in consumer.assignment().intersection(partitions):  # some may have moved meanwhile
+        for tp in partitions:
             if wanted:
                 consumer.resume(tp)
             else:

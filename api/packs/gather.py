@@ -48,10 +48,9 @@ class Asked:
 
     @property
     def layers(self) -> list[LayerKey]:
-        """Events and memories; without a question no vectors of them."""
-        number = None if self.request.query is None else self.model_number
+        """Events and memories."""
         generations = {Layer.event: 0, Layer.memory: self.generation}
-        return [LayerKey(self.request.anima_id, layer, of, number) for layer, of in generations.items()]
+        return [LayerKey(self.request.anima_id, layer, of, self.model_number) for layer, of in generations.items()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,25 +87,31 @@ async def _find(
     words = sorted(set(terms(question)))
     keys = asked.layers
     held = [cache.layer(key) for key in keys]
-    before = [one.documents for one in held]
+    before, runs = [one.documents for one in held], [one.vectors for one in held]
     values = retrieval.parameters(
-        keys, words, [len(one) for one in before], [one.vectors.end for one in held], cache.most_items(model.dimensions)
+        keys, words, [len(one) for one in before], [one.end for one in runs], cache.most_items(model.dimensions)
     ) | {"generation": asked.generation, "known_at": asked.known_at}
+    if not question:
+        values["model"] = None  # no vectors are read
     rows = await retrieval.fetch(connection, retrieval.statement("retrieve_with_view", model.dimensions), values)
     overview, stand = rows[0], standing(rows[0])
     if overview["events"] is None:
         raise Unavailable("this anima went away: the database is another, or an older one")
     try:
         documents = [own.read_on(known, row) for own, known, row in zip(held, before, rows, strict=True)]
+        if len(documents[0]) > overview["events"]:
+            raise WentBack(f"{overview['events']} events, after words of {len(documents[0])}")
     except WentBack as error:
         cache.forget(keys)
         raise Unavailable("this anima went back: the database is another, or an older one") from error
     events, memories = layers = [retrieval.layer(own, row, words) for own, row in zip(documents, rows, strict=True)]
     if question and asked.model_number is not None:
         vector = await _vector(model, question, overview["names"] or [])
-        for key, own, row, layer in zip(keys, held, rows, layers, strict=True):
-            layer.compare(*await _similarities(connection, key, own.vectors, len(layer), row, vector))
-    for key, own in zip(keys, held, strict=True):
+        for key, run, row, layer in zip(keys, runs, rows, layers, strict=True):
+            layer.compare(*await _similarities(connection, key, run, len(layer), row, vector))
+    for key, own, row in zip(keys, held, rows, strict=True):
+        if not row["held"]:  # it has become too large
+            own.vectors = Run()
         cache.keep(key, own)
     events = await _with_unindexed(connection, asked, overview["events"], events, words)
     events, memories = retrieval.prefix(events, overview["known_events"]), retrieval.prefix(memories, len(stand))

@@ -18,6 +18,8 @@ from sinks.documents import NO_DOCUMENTS, Documents
 
 Floats = NDArray[np.float32]
 FLOAT_BYTES = np.dtype(np.float32).itemsize
+LARGE = 65_536  # bytes
+LAYER_BYTES = 2_000  # what a layer takes besides its numbers, with its place in the cache
 
 
 class Run:
@@ -60,10 +62,14 @@ class Run:
 
 
 def _room(items: int, dimensions: int) -> Floats:
-    """Memory that goes back to the system when it is dropped. From malloc, which keeps the gaps that runs of ever other
-    sizes leave behind, all runs together would take more than is counted.
+    """If it is large, memory that goes back to the system when it is dropped: from malloc, which keeps the gaps that
+    runs of ever other sizes leave behind, all runs together would take more than is counted. Small ones would take a
+    page at least, and a process may have no more than 65,530 such mappings.
     """
-    memory = mmap.mmap(-1, items * dimensions * FLOAT_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    size = items * dimensions * FLOAT_BYTES
+    if size < LARGE:
+        return np.empty((items, dimensions), np.float32)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     return np.frombuffer(memory, np.float32).reshape(items, dimensions)
 
 
@@ -82,7 +88,7 @@ class HeldLayer:
 
     @property
     def nbytes(self) -> int:
-        return self.documents.nbytes + self.vectors.room.nbytes
+        return LAYER_BYTES + self.documents.nbytes + self.vectors.room.nbytes
 
 
 class LayerCache:
@@ -107,7 +113,7 @@ class LayerCache:
     def keep(self, key: Any, held: HeldLayer) -> None:
         """To be called whenever a layer was used."""
         self.nbytes -= self.layers.pop(key, (held, 0))[1]
-        if not held.nbytes:
+        if held.nbytes == LAYER_BYTES:  # it is empty
             return
         self.layers[key] = held, held.nbytes
         self.nbytes += held.nbytes

@@ -1,12 +1,15 @@
 """Held vectors give the numbers that they give alone, whenever and in whatever pieces; what is held is bounded."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.packs.layer_cache import HeldLayer, LayerCache, Run
-from sinks.documents import Documents
+from agents.index import COLUMNS
+from api.packs.layer_cache import LAYER_BYTES, HeldLayer, LayerCache, Run
+from sinks.documents import NO_DOCUMENTS, Documents
 
 DIMENSIONS = 48
 DICE = np.random.default_rng(5)
@@ -57,9 +60,8 @@ def test_a_gap_is_an_error() -> None:
 
 
 def test_what_was_not_asked_about_lately_makes_room() -> None:
-    room = 100 * DIMENSIONS * 4
+    room = 4 * (25 * DIMENSIONS * 4 + LAYER_BYTES)
     cache = LayerCache(room)
-    assert cache.most_items(DIMENSIONS) == 50
     for key in "abcd":
         cache.keep(key, layer_of(25))
     cache.keep("a", cache.layer("a"))
@@ -72,11 +74,23 @@ def test_what_was_not_asked_about_lately_makes_room() -> None:
 def test_documents_take_room_too() -> None:
     held = HeldLayer()
     held.documents = Documents(np.zeros((4, 10), np.int32), 0, np.zeros(25, np.uint32))
-    cache = LayerCache(400)
+    cache = LayerCache(LAYER_BYTES + 400)
     cache.keep("a", held)
-    assert cache.nbytes == 10 * 16 + 25 * 4
+    assert cache.nbytes == LAYER_BYTES + 10 * 16 + 25 * 4
     cache.keep("b", layer_of(1))
     assert list(cache.layers) == ["b"]
+
+
+def test_who_asked_earlier_and_hears_later_takes_nothing_away() -> None:
+    def row(items: int) -> dict[str, Any]:
+        column = np.ones(items, ">i4").tobytes()
+        of_each = {f"recent_{name}": column for name in COLUMNS}
+        return {"chunks": 0, "columns": None, "terms": np.ones(items, "<u4").tobytes()} | of_each
+
+    held = HeldLayer()
+    assert len(held.read_on(NO_DOCUMENTS, row(3))) == 3
+    assert len(held.read_on(NO_DOCUMENTS, row(2))) == 2
+    assert len(held.documents) == 3
 
 
 def test_who_asks_at_the_same_time_gets_the_same_until_it_is_forgotten() -> None:
@@ -91,5 +105,13 @@ def test_who_asks_at_the_same_time_gets_the_same_until_it_is_forgotten() -> None
     assert cache.layer("a") is not held
 
 
-def test_no_room_is_a_choice() -> None:
+def test_an_empty_layer_takes_no_place() -> None:
+    cache = LayerCache(1_000_000)
+    cache.keep("a", HeldLayer())
+    assert not cache.layers
+    assert cache.nbytes == 0
+
+
+def test_no_vectors_take_more_than_half_of_the_room() -> None:
+    assert LayerCache(100 * DIMENSIONS * 4).most_items(DIMENSIONS) == 50
     assert LayerCache(0).most_items(DIMENSIONS) == 0

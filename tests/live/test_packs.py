@@ -2,15 +2,23 @@
 
 import asyncio
 import uuid
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
 import httpx
 import psycopg
+from pgvector.psycopg import register_vector_async
+from psycopg.rows import dict_row
 
+from agents.embeddings.model import embedding_model
 from agents.tokens import count_tokens
+from api.packs.gather import Asked, gather
+from api.packs.layer_cache import LayerCache
+from api.packs.request import PackRequest
 from sinks.database import dsn
 from stack.embedded import Stack
+from streams.kafka import topics_of
 
 NOW = "2026-03-10T12:00:00Z"
 
@@ -175,3 +183,41 @@ async def test_an_anima_of_another_database_is_said_to_be_gone(http: httpx.Async
     # A process that has not met the anima does not know it.
     assert {answer.status_code for answer in answers} <= {404, 503}
     assert any("went away" in answer.json()["detail"] for answer in answers)
+
+
+async def test_an_anima_that_went_back_is_read_anew(http: httpx.AsyncClient, stack: Stack) -> None:
+    """A database that was emptied and has not caught up, say."""
+    anima, after = await anima_with(http, chatter(30))
+    request: dict[str, Any] = {"query": "berth 4", "max_tokens": 800}
+    for _ in range(4):  # by every process
+        await pack(http, anima, after=after, settled=True, **request)
+    async with await psycopg.AsyncConnection.connect(dsn(stack.settings), autocommit=True) as connection:
+        for query in (
+            "UPDATE animas SET events = 25 WHERE id = %s",
+            "DELETE FROM documents WHERE anima_id = %s AND layer = 0 AND seq >= 25",
+            "DELETE FROM events WHERE anima_id = %s AND seq >= 25",
+        ):
+            await connection.execute(query, [anima])
+    answers = [await http.post("/packs/compile", json={"anima_id": anima, "now": NOW} | request) for _ in range(12)]
+    assert any("went back" in answer.text for answer in answers)
+    assert [answer.status_code for answer in answers[-4:]] == [200] * 4
+    assert "Note 29" not in answers[-1].json()["content"]
+
+
+async def test_of_a_layer_that_has_become_too_large_no_vectors_are_held(http: httpx.AsyncClient, stack: Stack) -> None:
+    anima, after = await anima_with(http, chatter(30))
+    await pack(http, anima, query="berth 4", after=after, settled=True)
+    request = PackRequest(anima_id=uuid.UUID(anima), query="berth 4")
+    cache, model = LayerCache(100_000_000), embedding_model(stack.settings, 10)
+    async with await psycopg.AsyncConnection.connect(dsn(stack.settings), row_factory=dict_row) as connection:
+        await register_vector_async(connection)
+        (number,) = [row["id"] async for row in await connection.execute("SELECT id FROM embedding_models")]
+        now = datetime(2026, 3, 10, tzinfo=UTC)
+        asked = Asked(request, request.resolved(), now, stack.settings.generation, topics_of(stack.settings), number)
+        await gather(connection, model, cache, asked)
+        held = cache.layer(asked.layers[0])
+        assert (held.vectors.end, len(held.documents)) == (30, 30)
+        cache.most_bytes = 3_000_000  # not enough for a chunk of vectors
+        await gather(connection, model, cache, asked)
+    assert (held.vectors.end, len(held.documents)) == (0, 30)
+    assert 0 < cache.nbytes < 30 * 384 * 4

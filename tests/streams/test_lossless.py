@@ -9,11 +9,12 @@ from unittest.mock import AsyncMock
 
 import faust
 import pytest
+from aiokafka import AIOKafkaConsumer
 from faust.tables.recovery import ServiceStopped
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.lossless import BatchConsumer
+from streams.lossless import AHEAD, BatchConsumer, BatchThread, Handed
 from streams.lull import Lull
 from streams.recovery import PromptTables
 
@@ -134,8 +135,8 @@ async def test_records_of_the_log_are_dropped_until_their_partitions_were_sought
 
 async def test_records_are_not_read_far_ahead_of_what_is_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
     async def records(*_: object) -> Any:
-        first = len(read) * 40_000
-        return {LOG: [SimpleNamespace(offset=first + number) for number in range(40_000)]}, {LOG}
+        first = len(read) * 2
+        return {LOG: [SimpleNamespace(offset=first + one, serialized_value_size=AHEAD // 5) for one in range(2)]}, {LOG}
 
     monkeypatch.setattr(driver.Consumer, "_wait_next_records", records)
     monkeypatch.setattr(driver.Consumer, "_to_message", lambda self, tp, last: SimpleNamespace(offset=last.offset))
@@ -155,6 +156,49 @@ async def test_records_are_not_read_far_ahead_of_what_is_acknowledged(monkeypatc
     assert await read_on(9) == 4
     made._acked_index[LOG].update(read)
     assert await read_on(1) == 5
+
+
+async def test_however_much_was_read_a_recovery_reads_its_changelog(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was handed over before a rebalance is not acknowledged any more."""
+    changelog = TP("table-changelog", 0)
+
+    async def records(*_: object) -> Any:
+        return {changelog: [SimpleNamespace(offset=3)]}, {changelog}
+
+    monkeypatch.setattr(driver.Consumer, "_wait_next_records", records)
+    monkeypatch.setattr(BatchConsumer, "_batch_message", lambda self, tp, batch: batch)
+    monkeypatch.setattr(BatchConsumer, "should_stop", False)
+    monkeypatch.setattr(BatchConsumer, "assignment", lambda self: set())
+    made = consumer(monkeypatch, 10, 10)
+    made.epoch, made.batch_epoch, made.sought = 2, 2, 1
+    made.handed, made._acked_index = {LOG: deque([Handed(7, AHEAD)])}, {LOG: set()}
+    assert [tp async for tp, _ in made.getmany(1.0)] == [changelog]
+
+
+async def test_what_is_not_fetched_ahead_is_fetched_for_a_recovery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that moved on may have paused partitions for the next: it would wait for them for ever."""
+    changelog, paused = TP("table-changelog", 0), list[set[Any]]()
+
+    async def seek_wait(*_: object) -> None:
+        paused.append(kafka.paused())
+
+    async def call_thread(function: Any, *args: Any) -> None:
+        await function(*args)
+
+    monkeypatch.setattr(driver.Consumer, "seek_wait", seek_wait)
+    kafka: Any = AIOKafkaConsumer()
+    kafka.assign([changelog])
+    kafka._fetcher = SimpleNamespace(_records={changelog: "fetched"})
+    thread: Any = BatchThread.__new__(BatchThread)
+    thread._consumer, thread.call_thread = kafka, call_thread
+    await thread.fetch_ahead([changelog], False)
+    assert kafka.paused() == {changelog}
+    assert kafka._fetcher._records == {}
+    made = consumer(monkeypatch, 10, 10)
+    made._thread, made.idle = thread, asyncio.Event()
+    made.idle.set()
+    await made.seek_wait({changelog: 0})
+    assert paused == [set()]
 
 
 async def test_a_worker_ends_whose_log_has_lost_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
