@@ -7,6 +7,7 @@ follow it, for operators' lag tools; they are never read back.
 import asyncio
 import signal
 import sys
+import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
@@ -31,6 +32,7 @@ Batches = dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]
 Offsets = dict[TopicPartition, int]
 Prepared = TypeVar("Prepared")
 PAUSE_S = 1.0  # between two attempts, while Postgres is away
+IDLE_S = 5.0  # after so long Postgres is asked whether it still stands where it did: it may have been restored
 # What is raised then, or of a transaction that it has ended: its worker was frozen, or waited for Kafka meanwhile.
 AWAY = (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout)
 DAYS_MS = 10**9  # twelve
@@ -76,6 +78,7 @@ class Consumer(Generic[Prepared]):
     ) -> None:
         self.load, self.prepare, self.write, self.records = load, prepare, write, records
         self.next: Offsets = {}  # what follows on what was written, of each partition whose progress is known
+        self.sure = 0.0  # when it was last known, in monotonic seconds
         self.moving = False  # the group is: what it has taken, aiokafka still counts as assigned
         self.writing: asyncio.Task[None] | None = None
         self.lull = Lull(lull_s)
@@ -143,6 +146,8 @@ class Consumer(Generic[Prepared]):
             expected = {tp: self.next[tp] for tp in batches}
             reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
             self.writing = asyncio.ensure_future(self._write(prepared, expected, reached))
+        elif time.monotonic() - self.sure > IDLE_S:
+            await self._compare()
         self._commit_soon()
 
     async def _poll(self) -> Batches:
@@ -177,12 +182,19 @@ class Consumer(Generic[Prepared]):
             return
         await self._written()
         positions = await self.load(list(unknown))
-        self.committed = {}
+        self.sure, self.committed = time.monotonic(), {}
         for partition in unknown & self._assigned():
             self.next[partition] = positions.get(partition, 0)
             self.kafka.seek(partition, self.next[partition])
         collect()
         self._commit_soon()  # a restored database stands further back, and the first batch may take its time
+
+    async def _compare(self) -> None:
+        """An idle stage writes nothing, and so would not notice that it has to begin anew."""
+        known = dict(self.next)
+        positions = await self.load(list(known))
+        self.sure = time.monotonic()
+        self._forget([tp for tp, offset in known.items() if positions.get(tp, 0) != offset])
 
     def _forget(self, partitions: Iterable[TopicPartition]) -> None:
         """They may begin elsewhere than what was polled of them: Postgres is asked."""
@@ -205,6 +217,7 @@ class Consumer(Generic[Prepared]):
             log.warning("progress moved by another worker", reason=str(error))
             self._forget(expected)
             return
+        self.sure = time.monotonic()
         for tp in expected:
             if self.next.get(tp) == expected[tp]:
                 self.next[tp] = reached[tp]

@@ -182,6 +182,21 @@ async def test_the_same_rows_come_back(restorable: Restorable, tmp_path: Path) -
         assert await restorable.memories() == remembered
 
 
+async def test_idle_stages_notice_that_the_database_was_emptied(restorable: Restorable) -> None:
+    names = ("sink", "index", "embed")
+    restorable.start(*names)
+    await send(restorable.settings, said(0, WINDOW))
+    await eventually(lambda: none_behind(restorable.settings), 60, "all is read")
+    expected = await restorable.tables()
+    derived = sorted(set(expected) - {"embedding_models"})
+    await restorable.execute(f"TRUNCATE {', '.join(derived)}")
+
+    async def back() -> bool:
+        return differing(await restorable.tables(), expected) == {}
+
+    await eventually(back, 60, "every row is back", every_s=0.3)
+
+
 async def test_what_is_said_while_the_database_is_away_is_remembered_once(restorable: Restorable) -> None:
     """The hard order: events are written again before the memories, from which alone it is known what was claimed."""
     restorable.start()
