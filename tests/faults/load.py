@@ -102,7 +102,7 @@ class Load:
         self.under_way.discard(task)
         self.room.release()
         self.sent += 1
-        if (error := task.exception()) is not None:
+        if not task.cancelled() and (error := task.exception()) is not None:
             self.promises.broken.append(repr(error))
 
     async def _send(self, piece: Piece) -> None:
