@@ -14,22 +14,22 @@ from streams.positions import Position
 ANSWER_S = 5.0  # for Postgres to say how far the sink is
 
 
-def position(ctx: Ctx, after: str) -> Position:
-    """Raises Invalid (422) unless `after` is a position in a topic that the sink reads."""
+def position(ctx: Ctx, after: str, field: str) -> Position:
+    """Raises Invalid (422), naming the field, unless `after` is a position in a topic that the sink reads."""
     try:
         parsed = Position.parse(after)
     except ValueError as error:
-        raise Invalid("after", str(error)) from None
+        raise Invalid(field, str(error)) from None
     known, last = (ctx.resources.topics.events.name, ctx.resources.topics.memories.name), ctx.settings.partitions - 1
     if parsed.topic not in known or parsed.partition > last:
-        raise Invalid("after", f"{after} is not a position of {' or '.join(known)} in partitions 0 to {last}")
+        raise Invalid(field, f"{after} is not a position of {' or '.join(known)} in partitions 0 to {last}")
     return parsed
 
 
-async def caught_up(ctx: Ctx, after: str | None) -> None:
+async def caught_up(ctx: Ctx, after: str | None, field: str = "body.after") -> None:
     """Until the sink has passed `after`. Raises NotYet or Unavailable (503) past the limit."""
     if after is not None:
-        await passed(ctx, position(ctx, after), ctx.settings.after_timeout_s)
+        await passed(ctx, position(ctx, after, field), ctx.settings.after_timeout_s)
 
 
 async def passed(ctx: Ctx, position: Position, limit_s: float) -> None:
@@ -50,7 +50,7 @@ async def settled(ctx: Ctx, after: str | None) -> None:
     """Until rows, memories, words and vectors up to `after` are there. Raises NotSettled (503) past the limit."""
     if after is None:
         raise Invalid("body.after", "settled needs the position to settle up to")
-    await ctx.resources.settling.wait(position(ctx, after), ctx.settings.settled_timeout_s)
+    await ctx.resources.settling.wait(position(ctx, after, "body.after"), ctx.settings.settled_timeout_s)
 
 
 async def _caught_up(
@@ -60,7 +60,7 @@ async def _caught_up(
         Query(max_length=300, description="Wait until everything up to this position can be read: `topic/3/1042`."),
     ] = None,
 ) -> None:
-    await caught_up(ctx, after)
+    await caught_up(ctx, after, "query.after")
 
 
 After = Depends(_caught_up)

@@ -4,15 +4,23 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
+from uuid import UUID
 
 from stack.errors import StackError
 from stack.readiness import api_address
 from stack.settings import Settings
+from streams.positions import anima_of
 
 TIMEOUT_S = 60.0
 PATIENCE_S = 120.0
+
+
+class NotFound(StackError):
+    """The API answered 404."""
 
 
 class Client:
@@ -40,6 +48,8 @@ class Client:
                     return json.load(response)
             except urllib.error.HTTPError as error:
                 detail = _detail(error)
+                if error.code == 404:
+                    raise NotFound(f"the API answered 404: {detail}") from None
                 if error.code != 503 or time.monotonic() > deadline:
                     raise StackError(f"the API answered {error.code}: {detail}") from None
                 time.sleep(float(error.headers.get("Retry-After", 1)))
@@ -60,16 +70,13 @@ def _detail(error: urllib.error.HTTPError) -> str:
 
 def anima_id(client: Client, named: str) -> str:
     """The id of an anima given by id, key or exact name. Raises StackError."""
-    found = client.get("/animas/search", name=named)
-    matches = [anima for anima in found if named in (anima["id"], anima["key"], anima["name"])]
+    readings: tuple[Callable[[str], UUID], ...] = (lambda key: anima_of(key.encode()), UUID)
+    for reading in readings:
+        with suppress(ValueError, NotFound):
+            return str(client.get(f"/animas/{reading(named)}")["id"])
+    matches = [anima["id"] for anima in client.get("/animas/search", name=named) if anima["name"] == named]
     if not matches:
-        try:
-            return str(client.get(f"/animas/{named}")["id"])
-        except StackError:
-            raise StackError(
-                f"no anima has the id, key or name {named!r}; `curl {client.base}/animas` lists them"
-            ) from None
+        raise StackError(f"no anima has the id, key or name {named!r}; `curl {client.base}/animas` lists them")
     if len(matches) > 1:
-        ids = ", ".join(anima["id"] for anima in matches)
-        raise StackError(f"several animas are named {named!r}; give one of the ids {ids}")
-    return str(matches[0]["id"])
+        raise StackError(f"several animas are named {named!r}; give one of the ids {', '.join(matches)}")
+    return str(matches[0])

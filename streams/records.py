@@ -7,7 +7,16 @@ from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 
 SCHEMA_VERSION = 1
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,7 +38,11 @@ def _said(text: str) -> str:
     return _no_nul(text)
 
 
-def _in_range(moment: datetime) -> datetime:
+def _moment(value: Any, parse: ValidatorFunctionWrapHandler) -> datetime:
+    # pydantic takes numbers, as texts too, for seconds since 1970, or milliseconds if they are large.
+    if not isinstance(value, datetime) and not (isinstance(value, str) and value[4:5] == "-"):
+        raise ValueError("is not a time as 2026-11-21T09:30:00Z")
+    moment: datetime = parse(value)
     if not EARLIEST <= moment < LATEST:
         raise ValueError("must lie between 1970 and 2100")
     return moment
@@ -46,11 +59,13 @@ def _finite(value: Any) -> bool:
 Text = Annotated[str, AfterValidator(_no_nul)]
 # Limits stand before the function, where pydantic checks them itself instead of calling Python for each.
 Label = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_nul)]
-Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0, lt=2**31)]
-Offset = Annotated[int, Field(ge=0, lt=2**63)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Moment = Annotated[AwareDatetime, WrapValidator(_moment)]
+# Strict: "0.5" and true are no numbers.
+Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+Offset = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+SchemaVersion = Annotated[int, Field(strict=True, ge=1, le=SCHEMA_VERSION)]
 
 
 class Record(BaseModel):
@@ -67,7 +82,7 @@ class Event(Record):
     """One piece of telemetry. A foreign producer needs only event_type and content."""
 
     kind: Literal["event"] = "event"
-    schema_version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
+    schema_version: SchemaVersion = SCHEMA_VERSION
     anima_id: UUID | None = Field(None, description="Must agree with the record's key; producers may leave it out.")
     event_type: str = Field(
         max_length=64,
@@ -108,19 +123,19 @@ class Event(Record):
 class Weights(Record):
     """Accumulation weights of one anima (ranges: shared seed, section 1)."""
 
-    time_weight: float = Field(
-        ge=0, le=5, allow_inf_nan=False, description="Score per hour since the first pending event."
+    time_weight: Annotated[Number, Field(ge=0, le=5)] = Field(
+        description="Score per hour since the first pending event."
     )
-    event_weight: float = Field(ge=0, le=2, allow_inf_nan=False, description="Score per pending event.")
-    token_weight: float = Field(ge=0, le=0.001, allow_inf_nan=False, description="Score per pending token.")
-    threshold: float = Field(ge=1, le=50, allow_inf_nan=False, description="Score at which a window is synthesised.")
+    event_weight: Annotated[Number, Field(ge=0, le=2)] = Field(description="Score per pending event.")
+    token_weight: Annotated[Number, Field(ge=0, le=0.001)] = Field(description="Score per pending token.")
+    threshold: Annotated[Number, Field(ge=1, le=50)] = Field(description="Score at which a window is synthesised.")
 
 
 class Configure(Record):
     """A change of an anima's settings. Fields left out stay as they are; `weights: null` returns to the defaults."""
 
     kind: Literal["configure"] = "configure"
-    schema_version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
+    schema_version: SchemaVersion = SCHEMA_VERSION
     anima_id: UUID | None = None
     name: Label | None = None
     description: Annotated[Text, Field(max_length=2000)] | None = None
@@ -135,7 +150,7 @@ class Tick(Record):
     """Shows every worker of a partition that its timestamp has been reached. Carries no key."""
 
     kind: Literal["tick"] = "tick"
-    schema_version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
+    schema_version: SchemaVersion = SCHEMA_VERSION
 
 
 class RecalledItem(Record):
@@ -147,7 +162,7 @@ class Recall(Record):
     """The fact that a pack was served. It reinforces the memories in it."""
 
     kind: Literal["recall"] = "recall"
-    schema_version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
+    schema_version: SchemaVersion = SCHEMA_VERSION
     anima_id: UUID | None = None
     pack_id: str = Field(pattern="^[0-9a-f]{64}$")
     generation: Annotated[Count, Field(ge=1)]

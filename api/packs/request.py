@@ -41,15 +41,17 @@ class PackRequest(BaseModel):
     )
     preset: PresetName = Field("default", description="Fills in whatever is left out.")
     max_tokens: int | None = Field(
-        None, ge=500, le=16_000, description="Budget in o200k_base tokens, headings and all."
+        None, strict=True, ge=500, le=16_000, description="Budget in o200k_base tokens, headings and all."
     )
     now: Moment | None = Field(None, description="The moment that ages count from. Left out: the clock.")
     as_of: Moment | None = Field(None, description="Compile from what was known at this moment of log time.")
     after: str | None = Field(None, max_length=300, description="Wait until this position can be read.")
-    settled: bool = Field(False, description="With `after`: wait until memories and vectors of it are there too.")
-    session: int | None = Field(None, ge=0, le=20, description="Most memories of the current session.")
-    long_term: int | None = Field(None, ge=0, le=50, description="Most long-term memories.")
-    pending: int | None = Field(None, ge=0, le=50, description="Most events that no memory holds yet.")
+    settled: bool = Field(
+        False, strict=True, description="With `after`: wait until memories and vectors of it are there too."
+    )
+    session: int | None = Field(None, strict=True, ge=0, le=20, description="Most memories of the current session.")
+    long_term: int | None = Field(None, strict=True, ge=0, le=50, description="Most long-term memories.")
+    pending: int | None = Field(None, strict=True, ge=0, le=50, description="Most events that no memory holds yet.")
     min_similarity: Share = Field(0.0, description="Long-term memories less similar to the query than this stay out.")
 
     def resolved(self) -> Preset:

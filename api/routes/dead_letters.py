@@ -78,8 +78,8 @@ class Selection(BaseModel):
     topic: Label | None = None
     reason: Reason | None = Field(None, description="A part of it, in any case.")
     failed_before: Moment | None = Field(None, description="Only what had failed by then; for calls that follow on.")
-    limit: int = Field(MOST, ge=1, le=MOST, description="Most letters of one call, the oldest first.")
-    dry_run: bool = Field(False, description="Only say which they are.")
+    limit: int = Field(MOST, strict=True, ge=1, le=MOST, description="Most letters of one call, the oldest first.")
+    dry_run: bool = Field(False, strict=True, description="Only say which they are.")
 
     @model_validator(mode="after")
     def _chooses(self) -> Self:

@@ -17,7 +17,7 @@ from api.waiting import After, passed
 from sinks.database import sql
 from sinks.progress import NotYet
 from streams.positions import Position, event_id
-from streams.records import Event, Label, Share, Text
+from streams.records import Event, Label, Text
 
 router = APIRouter(prefix="/events", tags=["events"])
 DECIDE_S = 2.0  # how long an event with a dedupe_key waits to know whether it is the first
@@ -158,7 +158,7 @@ async def list_(
     anima_id: UUID,
     event_type: EventType | None = None,
     session_id: Annotated[Label | None, Query()] = None,
-    min_importance: Annotated[Share | None, Query()] = None,
+    min_importance: Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False)] = None,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> list[StoredEvent]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from api.context import Context, Ctx
 from api.deadline import within
 from api.errors import RETRY_AFTER_S, Unavailable
-from sinks.migrate import pending
+from sinks.migrate import DatabaseNewer, pending
 
 router = APIRouter(tags=["health"])
 PROBE_S = 2.0
@@ -65,4 +65,7 @@ async def _missing(ctx: Context) -> list[str]:
 
 async def _migrations(ctx: Context) -> list[str]:
     async with ctx.pool.connection(timeout=PROBE_S) as connection:
-        return [f"migration {name} is not applied" for name in await pending(connection)]
+        try:
+            return [f"migration {name} is not applied" for name in await pending(connection)]
+        except DatabaseNewer as error:
+            return [str(error)]

@@ -47,7 +47,7 @@ class WeightedEvent(events.StoredEvent):
 class Question(BaseModel):
     anima_id: UUID
     query: Text = Field(min_length=1, max_length=4000)
-    limit: int = Field(10, ge=1, le=200)
+    limit: int = Field(10, strict=True, ge=1, le=200)
 
 
 @router.get("/memories", summary="List an anima's memories", dependencies=[After], responses=documented(404))

@@ -36,7 +36,10 @@ async def test_an_api_that_starts_before_kafka(stack: Stack, serve: Serve, anima
     door = to_port(stack.settings.kafka_port, free_port())
     http = await serve(on_stack(stack, kafka=door.address))
     event = anima.event(dedupe_key="k")
+    batch = {"anima_id": anima.id, "events": [{"event_type": "a", "content": "x", "dedupe_key": "b"}]}
     assert refuses(await http.post("/events", json=event), "Kafka")
+    assert refuses(await http.post("/events/batch", json=batch), "Kafka")
+    assert (await http.post("/packs/compile", json={"anima_id": anima.id})).status_code == 200
     assert refuses(await http.post("/animas", json={"name": "x"}), "Kafka")
     assert refuses(await http.put(f"/animas/{anima.id}/synthesis-config", json=WEIGHTS), "Kafka")
     assert refuses(await http.get("/lag"), "Kafka")
@@ -47,6 +50,7 @@ async def test_an_api_that_starts_before_kafka(stack: Stack, serve: Serve, anima
     await door.open()
     await connected(http)
     assert (await http.post("/events", json=event)).status_code == 201
+    assert (await http.post("/events/batch", json=batch)).status_code == 202
     assert (await http.get("/lag")).status_code == 200
     await door.shut()
 
@@ -80,7 +84,9 @@ async def test_a_broker_that_goes_away(
         hurried.setattr(api.log, "ACKNOWLEDGE_S", 0.5)
         hurried.setattr(streams.lag, "LIMIT_S", 0.5)
         broker.jam() if how == "jam" else await broker.shut()
+        batch = {"anima_id": anima.id, "events": [{"event_type": "a", "content": "x", "dedupe_key": "b"}]}
         assert refuses(await http.post("/events", json=event), "repeat it with the same dedupe_key")
+        assert refuses(await http.post("/events/batch", json=batch), "repeat it with the same dedupe_key")
         assert refuses(await http.get("/lag"), "Kafka")
         assert await status(http) == (503, ["Kafka cannot be reached"])
     await broker.open()
@@ -120,6 +126,8 @@ async def test_postgres_away_and_back(behind: httpx.AsyncClient, door: Door, ani
         behind.get("/animas"),
         behind.get("/dead-letters"),
         behind.post("/animas", json={"name": "x"}),
+        behind.post("/packs/compile", json={"anima_id": anima.id, "query": "Before"}),
+        behind.post("/packs/compile", json={"anima_id": anima.id, "after": posted["position"], "settled": True}),
     ):
         assert refuses(answer, "Postgres")
     assert await status(behind) == (503, ["Postgres cannot be reached"])
@@ -134,6 +142,14 @@ async def test_postgres_away_and_back(behind: httpx.AsyncClient, door: Door, ani
         return answer.status_code == 200 and [one["content"] for one in answer.json()] == ["Meanwhile.", "Before."]
 
     await eventually(both)
+
+    async def packed() -> bool:
+        answer = await behind.post("/packs/compile", json={"anima_id": anima.id, "query": "Before"})
+        return answer.status_code == 200 and {"Meanwhile.", "Before."} == {
+            one["text"] for one in answer.json()["items"]
+        }
+
+    await eventually(packed)
 
 
 async def test_a_change_that_is_stored_says_so(

@@ -30,6 +30,11 @@ WRONG = {
     "importance above 1": ('"content": "x", "importance_score": 1.1', "body.importance_score"),
     "importance NaN": ('"content": "x", "importance_score": NaN', "body.importance_score"),
     "importance infinite": ('"content": "x", "importance_score": 1e400', "body.importance_score"),
+    "importance as a text": ('"content": "x", "importance_score": "0.5"', "body.importance_score"),
+    "importance true": ('"content": "x", "importance_score": true', "body.importance_score"),
+    "schema as a text": ('"content": "x", "schema_version": "1"', "body.schema_version"),
+    "time as a number": ('"content": "x", "occurred_at": 1780000000', "body.occurred_at"),
+    "time as a number in a text": ('"content": "x", "occurred_at": "1780000000"', "body.occurred_at"),
     "session too long": (f'"content": "x", "session_id": "{"s" * 201}"', "body.session_id"),
     "newer schema": ('"content": "x", "schema_version": 2', "body.schema_version"),
     "meta no object": ('"content": "x", "meta": [1]', "body.meta"),
@@ -118,15 +123,16 @@ async def test_empty_batch(http: httpx.AsyncClient, anima: Anima) -> None:
 
 
 @pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("path", ["/events", "/events/batch", "/packs/compile"])
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
-async def test_body_of_ten_megabytes(http: httpx.AsyncClient, anima: Anima, declared: bool) -> None:
+async def test_body_of_ten_megabytes(http: httpx.AsyncClient, anima: Anima, path: str, declared: bool) -> None:
     body = json.dumps(anima.event("x" * 10_000_000)).encode()
 
     async def chunks() -> AsyncIterator[bytes]:
         for start in range(0, len(body), 1_000_000):
             yield body[start : start + 1_000_000]
 
-    answer = await http.post("/events", content=body if declared else chunks(), headers=JSON)
+    answer = await http.post(path, content=body if declared else chunks(), headers=JSON)
     assert answer.status_code == 413
     assert "8,000,000 bytes" in answer.json()["detail"]
 
@@ -154,7 +160,10 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.parametrize("path", ["/events", "/events/batch", "/animas", "/memories/search/semantic"])
+@pytest.mark.parametrize(
+    "path",
+    ["/events", "/events/batch", "/animas", "/memories/search/semantic", "/packs/compile", "/dead-letters/redrive"],
+)
 @pytest.mark.parametrize("name", UNREADABLE)
 async def test_unreadable_body(http: httpx.AsyncClient, path: str, name: str) -> None:
     body, status = UNREADABLE[name]
@@ -188,11 +197,11 @@ async def test_body_that_is_not_declared_as_json(http: httpx.AsyncClient, anima:
         ("/animas/search?name=%00", "query.name"),
         ("/dead-letters?stage=%00", "query.stage"),
         ("/lineage/dream/{id}", "path.kind"),
-        ("/events?anima_id={id}&after=nowhere", "after"),
-        ("/events?anima_id={id}&after=elephantasm.events/8/0", "after"),
-        ("/events?anima_id={id}&after=elephantasm.events/-1/0", "after"),
-        ("/events?anima_id={id}&after=elephantasm.g1.triggers/0/0", "after"),
-        ("/events?anima_id={id}&after=%00", "after"),
+        ("/events?anima_id={id}&after=nowhere", "query.after"),
+        ("/events?anima_id={id}&after=elephantasm.events/8/0", "query.after"),
+        ("/events?anima_id={id}&after=elephantasm.events/-1/0", "query.after"),
+        ("/events?anima_id={id}&after=elephantasm.g1.triggers/0/0", "query.after"),
+        ("/events?anima_id={id}&after=%00", "query.after"),
     ],
 )
 async def test_wrong_path_or_query(http: httpx.AsyncClient, anima: Anima, query: str, field: str) -> None:
@@ -241,8 +250,12 @@ async def test_wrong_change_of_an_anima(
 
 
 @pytest.mark.usefixtures("unchanged")
-async def test_weights_out_of_range(http: httpx.AsyncClient, anima: Anima) -> None:
+async def test_wrong_weights(http: httpx.AsyncClient, anima: Anima) -> None:
     weights = {"time_weight": 5.1, "event_weight": -1, "token_weight": 0.01, "threshold": 0}
     answer = await http.put(f"/animas/{anima.id}/synthesis-config", json=weights)
+    assert answer.status_code == 422
+    assert list(faults(answer)) == [f"body.{name}" for name in weights]
+    of_other_types = {"time_weight": "1", "event_weight": True, "token_weight": None, "threshold": " 9 "}
+    answer = await http.put(f"/animas/{anima.id}/synthesis-config", json=of_other_types)
     assert answer.status_code == 422
     assert list(faults(answer)) == [f"body.{name}" for name in weights]

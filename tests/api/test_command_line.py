@@ -46,6 +46,20 @@ async def test_produced_events_can_be_read_and_traced(stack: Stack, http: httpx.
     assert last in (await run(stack, "lineage", "event", second["id"])).stdout
 
 
+async def test_a_pack_is_asked_for_by_id_key_or_name(stack: Stack, http: httpx.AsyncClient) -> None:
+    key, name = f"asked-{uuid.uuid4().hex}", f"Roaster {uuid.uuid4()}"
+    made = (await http.post("/animas", json={"name": name, "key": key})).json()
+    event = {"anima_id": made["id"], "event_type": "message.in", "content": "The new lot is washed."}
+    assert (await http.post("/events", json=event)).status_code == 201
+    for named in (made["id"], key, name):
+        answer = json.loads((await run(stack, "pack", named, "Which lot?", "--json")).stdout)
+        assert [item["text"] for item in answer["items"]] == ["The new lot is washed."]
+        assert "The new lot is washed." in (await run(stack, "pack", named, "Which lot?")).stdout
+    unknown = await run(stack, "pack", "nobody's", "Which lot?")
+    assert unknown.returncode == 1
+    assert """no anima has the id, key or name "nobody's\"""" in unknown.stderr
+
+
 async def test_standard_input(stack: Stack, http: httpx.AsyncClient) -> None:
     key = f"piped-{uuid.uuid4().hex}"
     shell = (

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -124,6 +125,18 @@ async def test_nothing_of_another_anima(
     assert (await limited.get(f"/lineage/event/{theirs.event}")).status_code == 404
     assert await log.since(theirs.anima, end) == []
     assert (await http.get(f"/animas/{theirs.anima.id}")).json() == before
+
+
+async def test_an_anima_that_is_not_there(stack: Stack, http: httpx.AsyncClient, anima: Anima, log: LogView) -> None:
+    """For a caller who may see everything."""
+    end, nobody = await log.end(anima), str(UUID(int=int(UUID(anima.id)) ^ 1))
+    named = dict.fromkeys(("anima", "event", "memory", "pack", "letter"), nobody)
+    for operation, method in methods(stack).items():
+        path, request, expected = ATTEMPTS.get(operation, ("", {}, 0))
+        if expected == 404:
+            answer = await http.request(method, filled(path, named), **filled(request, named))
+            assert answer.status_code == 404, (operation, answer.text)
+    assert await log.since(anima, end) == []
 
 
 def filled(template: Any, named: dict[str, str]) -> Any:

@@ -153,10 +153,16 @@ async def test_what_a_request_gets_wrong_is_named(http: httpx.AsyncClient) -> No
     anima, after = await anima_with(http, chatter(2))
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"max_tokens": 20}, "body.max_tokens"),
-        ({"after": "nowhere"}, "after"),
-        ({"after": "other.topic/0/1"}, "after"),
+        ({"after": "nowhere"}, "body.after"),
+        ({"after": "other.topic/0/1"}, "body.after"),
         ({"settled": True}, "body.after"),
+        ({"max_tokens": 499}, "body.max_tokens"),
+        ({"max_tokens": "700"}, "body.max_tokens"),
         ({"now": "1900-01-01T00:00:00Z"}, "body.now"),
+        ({"now": 1780000000}, "body.now"),
+        ({"as_of": "2100-01-01T00:00:00Z"}, "body.as_of"),
+        ({"settled": "yes"}, "body.settled"),
+        ({"session": True}, "body.session"),
         ({"preset": "unheard"}, "body.preset"),
         ({"query": "nul \x00"}, "body.query"),
         ({"long_term": 51}, "body.long_term"),

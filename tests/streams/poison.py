@@ -76,6 +76,10 @@ POISON: dict[str, Poison] = {
     "the year 2100": Poison("between 1970 and 2100", _event('"content": "x", "occurred_at": "2100-01-01T00:00:00Z"')),
     "a time without zone": Poison("timezone", _event('"content": "x", "occurred_at": "2026-01-01T00:00:00"')),
     "importance out of range": Poison("importance_score", _event('"content": "x", "importance_score": 1.5')),
+    "importance as a text": Poison("importance_score: Input", _event(f'{X}, "importance_score": "0.5"')),
+    "a time as a number": Poison("occurred_at: is not a time", _event(f'{X}, "occurred_at": 1780000000')),
+    "a time as a number in a text": Poison("occurred_at: is not a time", _event(f'{X}, "occurred_at": "1780000000"')),
+    "a schema that is true": Poison("schema_version: Input", _event(f'{X}, "schema_version": true')),
     "weights out of range": Poison("weights.threshold", b'{"kind": "configure", "weights": {"time_weight": 1, '
                                    b'"event_weight": 1, "token_weight": 0, "threshold": 0.5}}'),
     "a count beyond 31 bits": Poison("max_tokens", RECALL + b', "max_tokens": 2147483648, "pack_id": "%064d"}' % 0),
