@@ -1,6 +1,8 @@
 """memory: what each process of a fresh stack holds after 30 idle seconds, and again after it has worked."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from typing import NamedTuple
 
@@ -19,6 +21,7 @@ WORK_S = 120.0
 MB = 1e6
 SMALL, LARGE = 150.0, 350.0  # MB; large are those that hold the embedding model
 SERVERS = ("kafka", "postgres")
+CLIENTS = "import aiokafka, psycopg; print(flush=True); input()"
 
 
 class Held(NamedTuple):
@@ -42,13 +45,23 @@ def run(world: World) -> list[Figure]:
             )
             raise RuntimeError(f"not all dealt with {EVENTS:,} events within {WORK_S:g} s: {behind}")
         after = _held(stack)
-    idle = [
-        _figure(f"memory, {name}", name, held, f"idle for {IDLE_S:g} s since the start") for name, held in fresh.items()
-    ]
+    clients, since = _clients(), f"idle for {IDLE_S:g} s since the start"
+    idle = [_figure(f"memory, {name}", name, held, clients, since) for name, held in fresh.items()]
     return idle + [
-        _figure(f"memory, {name}, after {EVENTS:,} events", name, held, f"of {ANIMAS} animas")
+        _figure(f"memory, {name}, after {EVENTS:,} events", name, held, clients, f"of {ANIMAS} animas")
         for name, held in after.items()
     ]
+
+
+def _clients() -> Held:
+    """Of a Python that has imported the two client libraries, and nothing else."""
+    bare = subprocess.Popen([sys.executable, "-c", CLIENTS], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with bare:
+        assert bare.stdout is not None
+        bare.stdout.readline()
+        held = _of(bare.pid)
+        bare.kill()
+    return held
 
 
 def _held(stack: Stack) -> dict[str, Held]:
@@ -65,12 +78,15 @@ def _lags(stack: Stack) -> list[Lag]:
     return [one for one in asyncio.run(lags(stack.settings)) if one.lag]
 
 
-def _figure(figure: str, process: str, held: Held, how: str) -> Figure:
-    limit = None if process in SERVERS else LARGE if process.startswith(("embed", "api")) else SMALL
+def _figure(figure: str, process: str, held: Held, clients: Held, how: str) -> Figure:
+    ours = process not in SERVERS
+    limit = None if not ours else LARGE if process.startswith(("embed", "api")) else SMALL
     return Figure(
         figure,
         held.rss,
         "MB",
         at_most=limit,
+        baseline=clients.rss if ours else None,
+        baseline_name="aiokafka and psycopg imported, no more",
         note=f"RSS, {how}; its own (USS) {held.uss:.0f}, its share (PSS) {held.pss:.0f}",
     )
