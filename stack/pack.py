@@ -22,8 +22,8 @@ def pack(settings: Settings, anima: str, query: str | None, max_tokens: int | No
         show(answer)
 
 
-def show(answer: dict[str, Any]) -> None:
-    """The pack as the prompt gets it, then a row per item."""
+def show(answer: dict[str, Any], parts: int | None = 3) -> None:
+    """The pack as the prompt gets it, then a row per item, with so many parts of its score, or all."""
     print(answer["content"])
     print(f"\n{answer['token_count']} of {answer['max_tokens']} tokens · pack {answer['pack_id'][:16]}\n")
     table = Table("item", "chosen by", "score", "parts", "from", box=None, header_style="bold", pad_edge=False)
@@ -32,7 +32,7 @@ def show(answer: dict[str, Any]) -> None:
             f"{item['kind']}: {_short(item['text'])}",
             item["reason"],
             f"{item['scores']['total']:.2f}",
-            _parts(item["scores"]),
+            _parts(item["scores"], parts),
             " to ".join(dict.fromkeys(item["lineage"]["positions"])),
         )
     Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False).print(table)
@@ -43,7 +43,7 @@ def _short(text: str, width: int = 44) -> str:
     return flat if len(flat) <= width else flat[: width - 1] + "…"
 
 
-def _parts(scores: dict[str, float]) -> str:
-    """The three that count most, largest first."""
+def _parts(scores: dict[str, float], most: int | None) -> str:
+    """Those that count most, largest first."""
     parts = sorted(((name, part) for name, part in scores.items() if name != "total"), key=lambda pair: -abs(pair[1]))
-    return ", ".join(f"{name} {part:.2f}" for name, part in parts[:3] if part)
+    return ", ".join(f"{name} {part:.2f}" for name, part in parts[:most] if part)

@@ -79,7 +79,7 @@ async def _tables(settings: Settings, alive: Callable[[], object]) -> None:
     import psycopg
 
     from sinks.database import dsn
-    from sinks.migrate import MigrationChanged, migrate
+    from sinks.migrate import DatabaseNewer, MigrationChanged, migrate
 
     async def attempt() -> None:
         await migrate(dsn(settings))
@@ -89,7 +89,7 @@ async def _tables(settings: Settings, alive: Callable[[], object]) -> None:
     except psycopg.Error as error:
         where = "ELEPHANTASM_DATABASE" if settings.database else "the embedded PostgreSQL"
         raise StackError(f"The migration of {where} failed: {str(error).strip()}") from None
-    except MigrationChanged as error:
+    except (DatabaseNewer, MigrationChanged) as error:
         raise StackError(str(error)) from None
 
 

@@ -6,12 +6,14 @@
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, FilePath, SecretStr, ValidationError, WithJsonSchema, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+File = Annotated[FilePath, WithJsonSchema({"type": "string", "format": "path"})]  # one that is there
 
 
 class LLMProvider(StrEnum):
@@ -30,6 +32,20 @@ class SecurityProtocol(StrEnum):
     ssl = "SSL"
     sasl_plaintext = "SASL_PLAINTEXT"
     sasl_ssl = "SASL_SSL"
+
+    @property
+    def encrypts(self) -> bool:
+        return self in (SecurityProtocol.ssl, SecurityProtocol.sasl_ssl)
+
+    @property
+    def asks_for_user(self) -> bool:
+        return self in (SecurityProtocol.sasl_plaintext, SecurityProtocol.sasl_ssl)
+
+
+class SaslMechanism(StrEnum):
+    plain = "PLAIN"
+    scram_sha_256 = "SCRAM-SHA-256"
+    scram_sha_512 = "SCRAM-SHA-512"
 
 
 class SettingsError(Exception):
@@ -60,14 +76,14 @@ class Settings(BaseSettings):
 
     # how to reach an existing Kafka
     kafka_security_protocol: SecurityProtocol = Field(SecurityProtocol.plaintext, description="As in Kafka's clients.")
-    kafka_sasl_mechanism: str = Field("PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
+    kafka_sasl_mechanism: SaslMechanism = Field(SaslMechanism.plain, description="How the SASL user is authenticated.")
     kafka_sasl_username: str | None = Field(None, description="SASL user.")
     kafka_sasl_password: SecretStr | None = Field(None, description="SASL password.")
-    kafka_ssl_cafile: Path | None = Field(
+    kafka_ssl_cafile: File | None = Field(
         None, description="PEM file of the authorities to trust. Unset: the system's."
     )
-    kafka_ssl_certfile: Path | None = Field(None, description="PEM file of the client's certificate.")
-    kafka_ssl_keyfile: Path | None = Field(None, description="PEM file of the client's key.")
+    kafka_ssl_certfile: File | None = Field(None, description="PEM file of the client's certificate.")
+    kafka_ssl_keyfile: File | None = Field(None, description="PEM file of the client's key.")
 
     # the log
     topic_prefix: str = Field(
@@ -141,6 +157,20 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Verbosity of every process.")
 
+    @model_validator(mode="after")
+    def _has_the_user_asked_for(self) -> Self:
+        missing = [name for name in ("kafka_sasl_username", "kafka_sasl_password") if not getattr(self, name)]
+        if self.kafka_security_protocol.asks_for_user and missing:
+            needed = {"needed": " and ".join(map(_variable, missing))}
+            # Of a ValueError the input would be all settings, with the password.
+            wrong = InitErrorDetails(
+                type=PydanticCustomError("user_missing", "needs {needed} as well", needed),
+                loc=("kafka_security_protocol",),
+                input=self.kafka_security_protocol.value,
+            )
+            raise ValidationError.from_exception_data("Settings", [wrong])
+        return self
+
 
 @cache
 def settings() -> Settings:
@@ -152,5 +182,9 @@ def settings() -> Settings:
 
 
 def _explain(error: dict[str, object]) -> str:
-    key = "ELEPHANTASM_" + "_".join(str(part) for part in error["loc"]).upper()  # type: ignore[attr-defined]
+    key = _variable("_".join(str(part) for part in error["loc"]))  # type: ignore[attr-defined]
     return f"{key}={error['input']!r}: {error['msg']}"
+
+
+def _variable(name: str) -> str:
+    return f"ELEPHANTASM_{name.upper()}"

@@ -7,8 +7,8 @@ from typing import Any
 import faust
 from faust.auth import SASLCredentials, SSLCredentials
 
-from stack.settings import SecurityProtocol, Settings
-from streams.kafka import bootstrap, tls, topics_of
+from stack.settings import Settings
+from streams.kafka import bootstrap, password, tls, topics_of
 from streams.lossless import Batch, BatchTransport
 from streams.memory import spare_memory
 from streams.recovery import PromptTables
@@ -68,14 +68,12 @@ class _Worker(faust.Worker):  # type: ignore[misc]  # Faust has no types
 
 
 def _credentials(settings: Settings) -> Any:
-    protocol = settings.kafka_security_protocol
-    context = tls(settings) if protocol in (SecurityProtocol.ssl, SecurityProtocol.sasl_ssl) else None
-    if protocol in (SecurityProtocol.sasl_plaintext, SecurityProtocol.sasl_ssl):
-        password = settings.kafka_sasl_password
+    context = tls(settings) if settings.kafka_security_protocol.encrypts else None
+    if settings.kafka_security_protocol.asks_for_user:
         return SASLCredentials(
             username=settings.kafka_sasl_username,
-            password=password.get_secret_value() if password else None,
-            mechanism=settings.kafka_sasl_mechanism,
+            password=password(settings),
+            mechanism=settings.kafka_sasl_mechanism.value,
             ssl_context=context,
         )
     return SSLCredentials(context) if context else None

@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
-from stack.settings import SecurityProtocol, Settings
+from stack.settings import Settings
 from streams import metadata
 from streams.topics import LETTER_BYTES, Topics, topics
 
@@ -28,16 +28,20 @@ def connection(settings: Settings) -> dict[str, Any]:
         "bootstrap_servers": bootstrap(settings),
         "security_protocol": settings.kafka_security_protocol.value,
     }
-    if settings.kafka_security_protocol in (SecurityProtocol.ssl, SecurityProtocol.sasl_ssl):
+    if settings.kafka_security_protocol.encrypts:
         arguments["ssl_context"] = tls(settings)
-    if settings.kafka_security_protocol in (SecurityProtocol.sasl_plaintext, SecurityProtocol.sasl_ssl):
-        password = settings.kafka_sasl_password
+    if settings.kafka_security_protocol.asks_for_user:
         arguments |= {
-            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_mechanism": settings.kafka_sasl_mechanism.value,
             "sasl_plain_username": settings.kafka_sasl_username,
-            "sasl_plain_password": password.get_secret_value() if password else None,
+            "sasl_plain_password": password(settings),
         }
     return arguments
+
+
+def password(settings: Settings) -> str:
+    assert settings.kafka_sasl_password, "settings refuse a protocol that asks for a user without one"
+    return settings.kafka_sasl_password.get_secret_value()
 
 
 def tls(settings: Settings) -> ssl.SSLContext:

@@ -182,10 +182,17 @@ def loader(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("there is no Go here")
     folder = tmp_path_factory.mktemp("loader")
     (folder / "main.go").write_text(PROGRAM)
-    for command in (["mod", "init", "loader"], ["get", LOADER], ["build", "-o", "loader", "."]):
-        done = subprocess.run([go, *command], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-        if done.returncode:
-            pytest.skip(f"go {command[0]}: {done.stderr.strip()[-300:]}")
+
+    def run(*command: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([go, *command], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+
+    made = run("mod", "init", "loader")
+    assert made.returncode == 0, made.stderr
+    fetched = run("get", LOADER)
+    if fetched.returncode:
+        pytest.skip(f"Compose's loader cannot be fetched: {fetched.stderr.strip()[-300:]}")
+    built = run("build", "-o", "loader", ".")
+    assert built.returncode == 0, built.stderr
     return folder / "loader"
 
 

@@ -1,3 +1,4 @@
+import ast
 import io
 import re
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from supervisor import events
 
-from stack import jars, progress
+from stack import demo, jars, progress
 from stack.backoff import LONGEST_PAUSE_S, LOOK_S, Backoff
 from stack.directory import DataDirectory
 from stack.environment import variables
@@ -61,6 +62,36 @@ def test_secrets_reach_the_processes_but_no_file(tmp_path: Path) -> None:
     configure(directory, programs(settings, directory))
     assert "hunter2" not in configuration(directory).read_text()
     assert variables(settings)["ELEPHANTASM_DATABASE"] == "postgresql://u:hunter2@there/db"
+
+
+def test_the_demo_publishes_to_a_protected_broker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By a program that says what it got instead of publishing."""
+    (tmp_path / "publish.py").write_text("import os, sys; print(sys.argv[1:], os.environ['KAFKA_PASSWORD'])")
+    (tmp_path / "ca.pem").touch()
+    monkeypatch.setattr(demo, "EXAMPLES", tmp_path)
+    user = {"kafka_sasl_username": "ines", "kafka_sasl_password": SecretStr("hunter2")}
+    trusted = {"kafka_security_protocol": "SASL_SSL", "kafka_ssl_cafile": tmp_path / "ca.pem"}
+    demo._publish(settings_in(tmp_path, kafka="broker:9093", kafka_sasl_mechanism="SCRAM-SHA-512", **user, **trusted))
+    shown, got = capfd.readouterr().out.splitlines()
+    options, _, secret = got.rpartition(" ")
+    assert secret == "hunter2"
+    assert "hunter2" not in shown + options
+    assert ast.literal_eval(options) == [
+        *("--bootstrap", "broker:9093", "--security-protocol", "SASL_SSL", "--sasl-mechanism", "SCRAM-SHA-512"),
+        *("--sasl-username", "ines", "--ca-file", str(tmp_path / "ca.pem")),
+        *("--topic", "elephantasm.events", "--key", "wren"),
+    ]
+
+
+def test_the_example_imports_nothing_of_ours() -> None:
+    ours = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    nodes = list(ast.walk(ast.parse((ROOT / "examples/publish.py").read_text())))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {"." * node.level + (node.module or "") for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert "aiokafka" in names
+    assert not {name.partition(".")[0] for name in names} & (ours | {""})
 
 
 def test_settings_survive_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,20 +6,20 @@ import pytest
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 from pydantic import SecretStr
 
-from stack.settings import SecurityProtocol, Settings
+from stack.settings import SaslMechanism, SecurityProtocol, Settings
 from streams.app import faust_app
 from streams.kafka import connection
 
 USER: dict[str, Any] = {
     "kafka_sasl_username": "ines",
     "kafka_sasl_password": SecretStr("quay"),
-    "kafka_sasl_mechanism": "SCRAM-SHA-512",
 }
 
 
+@pytest.mark.parametrize("mechanism", SaslMechanism)
 @pytest.mark.parametrize("protocol", SecurityProtocol)
-def test_faust_has_the_same_credentials(protocol: SecurityProtocol, tmp_path: Any) -> None:
-    chosen: dict[str, Any] = USER if protocol.value.startswith("SASL") else {}
+def test_faust_has_the_same_credentials(protocol: SecurityProtocol, mechanism: SaslMechanism, tmp_path: Any) -> None:
+    chosen: dict[str, Any] = USER | {"kafka_sasl_mechanism": mechanism} if protocol.value.startswith("SASL") else {}
     settings = Settings(
         _env_file=None, kafka="one:9092,two:9092", data_dir=tmp_path, kafka_security_protocol=protocol, **chosen
     )
@@ -32,3 +32,4 @@ def test_faust_has_the_same_credentials(protocol: SecurityProtocol, tmp_path: An
     assert theirs == ours
     if chosen:
         assert (ours["sasl_plain_username"], ours["sasl_plain_password"]) == ("ines", "quay")
+        assert ours["sasl_mechanism"] == mechanism.value

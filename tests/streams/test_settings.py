@@ -1,6 +1,9 @@
 """A wrong setting is named with its value, and the program does not start."""
 
+from pathlib import Path
+
 import pytest
+from pydantic import SecretStr
 
 from stack.settings import Settings, SettingsError, settings
 
@@ -10,7 +13,11 @@ WRONG = {
     "API_PORT": ["70000"],
     "API_PROCESSES": ["0", "65"],
     "STAGE_PROCESSES": ["0", "65"],
-    "KAFKA_SECURITY_PROTOCOL": ["TLS"],
+    "KAFKA_SECURITY_PROTOCOL": ["TLS", "SASL_PLAINTEXT", "SASL_SSL"],  # the latter two without a user
+    "KAFKA_SASL_MECHANISM": ["GSSAPI", "plain"],
+    "KAFKA_SSL_CAFILE": ["/nowhere/ca.pem", "/", ""],
+    "KAFKA_SSL_CERTFILE": ["/nowhere/cert.pem"],
+    "KAFKA_SSL_KEYFILE": ["/nowhere/key.pem"],
     "TOPIC_PREFIX": ["a/b", "ü"],
     "PARTITIONS": ["0", "1025", "8.5"],
     "REPLICATION": ["0", "8"],
@@ -56,12 +63,33 @@ def test_every_wrong_setting_gets_a_line(monkeypatch: pytest.MonkeyPatch) -> Non
         settings.__wrapped__()
 
 
-def test_every_bounded_setting_is_tried_here() -> None:
-    """Whoever adds a setting that can be wrong adds a wrong value above."""
-    free = {name for name, field in Settings.model_fields.items() if field.annotation is str or not _limited(name)}
-    assert {name.upper() for name in Settings.model_fields} - set(WRONG) <= {name.upper() for name in free}
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, ["USERNAME", "PASSWORD"]),
+        ({"USERNAME": "ines"}, ["PASSWORD"]),
+        ({"USERNAME": "ines", "PASSWORD": ""}, ["PASSWORD"]),
+        ({"PASSWORD": "quay"}, ["USERNAME"]),
+    ],
+)
+def test_sasl_needs_a_user_and_keeps_the_password(
+    given: dict[str, str], missing: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ELEPHANTASM_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    for name, value in given.items():
+        monkeypatch.setenv(f"ELEPHANTASM_KAFKA_SASL_{name}", value)
+    with pytest.raises(SettingsError) as refused:
+        settings.__wrapped__()
+    needed = " and ".join(f"ELEPHANTASM_KAFKA_SASL_{name}" for name in missing)
+    assert str(refused.value) == f"ELEPHANTASM_KAFKA_SECURITY_PROTOCOL='SASL_SSL': needs {needed} as well"
+    with pytest.raises(ValueError, match="SASL_SSL") as raw:
+        Settings(_env_file=None)
+    assert "quay" not in str(raw.value)
 
 
-def _limited(name: str) -> bool:
-    field = Settings.model_fields[name]
-    return bool(field.metadata) or field.annotation in (bool, int, float)
+def test_every_setting_that_can_be_wrong_is_tried_here() -> None:
+    """Whoever adds one adds a wrong value above; only of these types is any text right."""
+    any_text = (str, str | None, SecretStr | None, Path)
+    fields = Settings.model_fields.items()
+    free = {name.upper() for name, field in fields if field.annotation in any_text and not field.metadata}
+    assert {name.upper() for name, _ in fields} - free == set(WRONG)
