@@ -45,6 +45,7 @@ class Log:
     async def stop(self) -> None:
         if self.connecting:
             self.connecting.cancel()
+            await asyncio.wait({self.connecting})
         if self.producer:
             await self.producer.stop()
 
@@ -57,6 +58,9 @@ class Log:
                 log.warning("kafka away", error=repr(error))
                 await candidate.stop()
                 await asyncio.sleep(RECONNECT_S)
+            except asyncio.CancelledError:
+                await candidate.stop()
+                raise
             else:
                 self.producer = candidate
                 return

@@ -1,6 +1,7 @@
 """Kafka or Postgres away: 503 that says when to come back, and everything goes on by itself afterwards."""
 
 import asyncio
+import gc
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -53,6 +54,22 @@ async def test_an_api_that_starts_before_kafka(stack: Stack, serve: Serve, anima
     assert (await http.post("/events/batch", json=batch)).status_code == 202
     assert (await http.get("/lag")).status_code == 200
     await door.shut()
+
+
+async def test_an_api_that_stops_while_it_connects_leaves_nothing_open(stack: Stack) -> None:
+    door = to_port(stack.settings.kafka_port, free_port())
+    await door.open()
+    door.jam()
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+    kafka = api.log.Log(on_stack(stack, kafka=door.address))
+    await kafka.start()
+    await asyncio.sleep(0)  # it begins
+    await kafka.stop()
+    del kafka
+    gc.collect()
+    await door.shut()
+    assert told == []
 
 
 WEIGHTS = {"time_weight": 1, "event_weight": 1, "token_weight": 0, "threshold": 9}
