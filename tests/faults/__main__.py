@@ -14,11 +14,11 @@ from tests.faults import clocks, crash_points, freezes, models, poison, processe
 from tests.faults.console import say
 from tests.faults.expected import derive
 from tests.faults.injected import inject
-from tests.faults.invariants import repeated, violations
+from tests.faults.invariants import idle, repeated, violations
 from tests.faults.kinds import CLASSES, KINDS, Kind
 from tests.faults.load import Load
 from tests.faults.measured import Ended, frame
-from tests.faults.money import paid_twice
+from tests.faults.money import paid_twice, unrecorded
 from tests.faults.probe import recovered, settled
 from tests.faults.report import Outcome, show, write
 from tests.faults.rows import stored
@@ -27,6 +27,8 @@ from tests.faults.schedule import schedule
 from tests.faults.undisturbed import differences
 from tests.faults.violation import Violation
 from tests.live.log import read
+
+LONG = len(CLASSES)  # a run of so many faults has met every class, and lasts minutes
 
 
 def main(
@@ -55,7 +57,7 @@ def main(
 async def run(folder: Path, kinds: list[Kind], outcome: Outcome) -> None:
     seed, rate = outcome.seed, outcome.rate
     async with scene(folder / "disturbed", random.Random(f"faults {seed}")) as here:
-        load = Load(here.settings, seed, rate)
+        load = Load(here.settings, seed, rate, here.gate)
         loading = asyncio.ensure_future(load.run())
         say(f"ready; {rate:g} records/s")
         outcome.baseline_s = [await recovered(here.settings) for _ in range(5)]
@@ -79,13 +81,18 @@ async def _audit(here: Scene, load: Load, folder: Path, outcome: Outcome) -> Non
     expected, rows = derive(log, here.settings), await stored(here.settings)
     found: list[Violation] = violations(expected, rows, load.promises)
     paid, outcome.repeats = paid_twice(rows, here.provider.account, here.strikes, here.settings.llm_timeout_s)
-    outcome.counts = {"records in the log": len(log), "events": len(expected.events), "windows": len(expected.windows),
-                      "poison records": len(expected.letters), "packs served": len(expected.recalls),
-                      "model calls": len(here.provider.account), "batches answered": len(load.promises.batches),
+    asked = len(here.provider.account)
+    needed = {"posts answered": len(load.promises.stored), "batches answered": len(load.promises.batches),
+              "packs served": len(expected.recalls), "windows": len(expected.windows),
+              "poison records": len(expected.letters)}  # fmt: skip
+    outcome.counts = {"records in the log": len(log), "events": len(expected.events), **needed, "model calls": asked,
                       "dead letters that stand on their topic once more": repeated(letters)}  # fmt: skip
     say(", ".join(f"{count:,} {name}" for name, count in outcome.counts.items()))
     say("the same log once more, undisturbed")
     found += paid + await differences(here.settings, here.provider, log, folder / "undisturbed")
+    found += unrecorded(here.provider.account[asked:])
+    if len(outcome.injected) >= LONG:
+        found += idle(needed)
     outcome.blame(found)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.figure import Figure
 from stack.settings import Settings
 from tests.faults.telemetry import WORDS
 
@@ -27,6 +28,13 @@ class Clients:
 
     def unexpected(self) -> int:
         return sum(count for (_, answer), count in self.answers.items() if answer not in EXPECTED)
+
+    def figures(self) -> list[Figure]:
+        counted = [
+            Figure(f"API, {what} answered {answer}", count, "") for (what, answer), count in self.answers.items()
+        ]
+        return [*sorted(counted, key=lambda figure: figure.name),
+                Figure("API, answers that it must not give", self.unexpected(), "", at_most=0)]  # fmt: skip
 
     async def run(self) -> None:
         base = f"http://127.0.0.1:{self.settings.api_port}/api"

@@ -16,6 +16,8 @@ from streams.records import Event, Recall, SynthesisTrigger
 from tables.accumulation import Accumulation
 from tables.fold import Timers, fold
 
+Content = tuple[bytes | None, bytes | None]  # a record's key and value
+
 
 class ExpectedEvent(NamedTuple):
     id: UUID
@@ -43,11 +45,12 @@ class ExpectedWindow(NamedTuple):
 @dataclass
 class Expected:
     events: dict[UUID, ExpectedEvent] = field(default_factory=dict)
-    letters: dict[tuple[int, int], tuple[bytes | None, bytes | None]] = field(default_factory=dict)
+    letters: dict[tuple[int, int], Content] = field(default_factory=dict)
     triggers: dict[UUID, SynthesisTrigger] = field(default_factory=dict)
     windows: dict[tuple[UUID, int], ExpectedWindow] = field(default_factory=dict)
     recalls: set[tuple[int, int]] = field(default_factory=set)
     records: dict[tuple[int, int], int] = field(default_factory=dict)  # every position, with its timestamp in ms
+    contents: dict[tuple[int, int], Content] = field(default_factory=dict)  # of every position
     numbers: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))  # where meta.number is
 
 
@@ -67,7 +70,7 @@ def _read(found: Expected, records: list[Any], settings: Settings) -> None:
     following: defaultdict[UUID, int] = defaultdict(int)
     for raw in records:
         at = (raw.partition, raw.offset)
-        found.records[at] = raw.timestamp
+        found.records[at], found.contents[at] = raw.timestamp, (raw.key, raw.value)
         try:
             anima, record = decode(raw, settings.partitions)
         except Undecodable:

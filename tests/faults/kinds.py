@@ -20,7 +20,7 @@ class Kind(NamedTuple):
 
 
 class NotHit(Exception):
-    """A named point that nothing came to: the harness is wrong, or the load is."""
+    """A fault that met nobody: a point that nothing came to, answers that nobody took. Harness or load are wrong."""
 
 
 KINDS: list[Kind] = []

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from stack.settings import Settings
 from streams.kafka import connection, partition_of, topics_of
 from streams.positions import Position, anima_of, event_id
 from streams.records import Configure, Event
+from tests.faults.expected import Content
 from tests.faults.telemetry import ANIMAS, QUIET, Piece, anima_key, pieces
 
 IN_FLIGHT = 64
@@ -37,30 +39,31 @@ class Batch(NamedTuple):
 @dataclass
 class Promises:
     """What was answered. `stored`: by number, where the API said that an event stands; `firsts`: by id, where it said
-    that one with a dedupe key is first; `unknown`: posts that got no answer or an error, so the event may
-    stand in the log; `keyed`: numbers with a dedupe key, which are sent again; `broken`: answers that the API must not
-    give, whatever is away.
+    that one with a dedupe key is first; `attempts`: how often an event was posted, by its number: once, or with a
+    dedupe key until there was an answer; `acknowledged`: key and value of the records that Kafka said it has; `broken`:
+    answers that the API must not give, whatever is away.
     """
 
     stored: dict[int, Position] = field(default_factory=dict)
     firsts: list[tuple[UUID, Position]] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
-    unknown: set[int] = field(default_factory=set)
-    keyed: set[int] = field(default_factory=set)
-    acknowledged: list[Position] = field(default_factory=list)
+    attempts: Counter[int] = field(default_factory=Counter)
+    acknowledged: dict[Position, Content] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
 
 class Load:
-    """One producer for Kafka, one client for the API; what fails is not sent again, except with a dedupe key."""
+    """One producer for Kafka, one client for the API; what fails is not sent again, except with a dedupe key. It sends
+    while `gate` is set.
+    """
 
-    def __init__(self, settings: Settings, seed: int, per_s: float) -> None:
+    def __init__(self, settings: Settings, seed: int, per_s: float, gate: asyncio.Event) -> None:
         self.settings, self.topic = settings, topics_of(settings).events.name
         self.pieces = pieces(seed, per_s)
         self.promises = Promises()
         self.sent = 0
-        self.stopping = asyncio.Event()
+        self.gate, self.stopping = gate, asyncio.Event()
         self.room = asyncio.Semaphore(IN_FLIGHT)
         self.under_way: set[asyncio.Task[None]] = set()
         self.ids: dict[bytes, str] = {}
@@ -83,6 +86,7 @@ class Load:
             if piece.pause_s:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.stopping.wait(), piece.pause_s)
+            await self.gate.wait()
             await self.room.acquire()
             task = asyncio.ensure_future(self._send(piece))
             self.under_way.add(task)
@@ -127,14 +131,14 @@ class Load:
             stored = await self.kafka.send_and_wait(
                 self.topic, key=piece.key, value=piece.value, partition=partition, timestamp_ms=at
             )
-            self.promises.acknowledged.append(Position(stored.topic, stored.partition, stored.offset))
+            self.promises.acknowledged[Position(stored.topic, stored.partition, stored.offset)] = piece.key, piece.value
         except KafkaError as error:
             self._note(f"kafka {type(error).__name__}")
 
     async def _post(self, key: bytes, events: Sequence[Event]) -> None:
         """Those with a dedupe key are sent until they are answered; those without one, once."""
-        self.promises.keyed |= {_number(event) for event in events if event.dedupe_key}
         while events:
+            await self.gate.wait()
             try:
                 answer = await self._answer(key, events)
             except (httpx.HTTPError, OSError) as error:
@@ -143,9 +147,7 @@ class Load:
                 if answer is not None:
                     self._keep(key, events, answer)
                     return
-            again = [event for event in events if event.dedupe_key and not self.stopping.is_set()]
-            self.promises.unknown |= {_number(event) for event in events if event not in again}
-            events = again
+            events = [event for event in events if event.dedupe_key and not self.stopping.is_set()]
             await asyncio.sleep(0.5)
 
     async def _pack(self, key: bytes, query: str) -> None:
@@ -170,6 +172,7 @@ class Load:
         if (anima := await self._id(key)) is None:
             return None
         bodies = [event.model_dump(mode="json", exclude_none=True) for event in events]
+        self.promises.attempts.update(map(_number, events))
         if len(events) == 1:
             answer = await self.http.post("/events", json=bodies[0] | {"anima_id": anima})
         else:

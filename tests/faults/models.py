@@ -8,7 +8,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from tests.agents.llm.wire import Answer, chat_completions, raw, reset, status
-from tests.faults.kinds import fault
+from tests.faults.kinds import NotHit, fault
 from tests.faults.provider import Provider, embedded
 from tests.faults.scene import Scene
 
@@ -128,7 +128,7 @@ for _endpoint, _stage in (("chat", "synthesize"), ("embeddings", "embed")):
 
 
 async def _feed(scene: Scene, answers: dict[str, list[Answer]], limit_s: float) -> None:
-    """Until requests have taken these answers, or for so long."""
+    """Until requests have taken these answers, or for so long. Raises NotHit if none has taken one."""
     queues = [scene.provider.harm[endpoint] for endpoint in answers]
     for queue, drawn in zip(queues, answers.values(), strict=True):
         queue.extend(drawn)
@@ -136,8 +136,11 @@ async def _feed(scene: Scene, answers: dict[str, list[Answer]], limit_s: float) 
         if not any(queues):
             return
         await asyncio.sleep(LOOK_S)
+    left = sum(map(len, queues))
     for queue in queues:
         queue.clear()
+    if left == sum(map(len, answers.values())):
+        raise NotHit(f"within {limit_s:g} s nobody asked for {' or '.join(answers)}")
 
 
 async def _strike_in_flight(scene: Scene, endpoint: str, stage: str, how: signal.Signals) -> None:
@@ -146,13 +149,16 @@ async def _strike_in_flight(scene: Scene, endpoint: str, stage: str, how: signal
     under_way = asyncio.Event()
     queue = scene.provider.harm[endpoint]
     queue.extend([_late(_valid(scene.provider, endpoint), delay_s, under_way)] * scene.dice.randint(1, 10))
-    with suppress(TimeoutError):
+    try:
         async with asyncio.timeout(LIMIT_S):
             await under_way.wait()
         await asyncio.sleep(delay_s * scene.dice.uniform(0, 0.8))
         for process in scene.processes(stage):
             scene.hit(process, how)
-    queue.clear()
+    except TimeoutError:
+        raise NotHit(f"within {LIMIT_S:g} s nobody asked for {endpoint}") from None
+    finally:
+        queue.clear()
     await asyncio.sleep(delay_s)
 
 

@@ -1,7 +1,7 @@
 """The auditor's rule about money: why a call to the model was asked again. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from typing import Literal, NamedTuple
 
@@ -14,11 +14,13 @@ from tests.faults.violation import Violation
 TAKING = ("synthesize", *SERVERS)
 # How far a moment noted here may be from the true one: a request is on the wire, a loop is busy.
 BLUR_S = 0.5
+# So long after its answer a reply may not be in the ledger yet. It normally takes well under a second.
+LINGER_S = 2.0
 
 
 class Repeats(NamedTuple):
-    """Calls asked again though there was a valid reply: `taken` were on their way when something was struck, as
-    `in_flight` in all were; `late` were answered when the client had given up.
+    """Calls asked again though there was a valid reply: `taken` were on their way when something was struck, some of
+    the `in_flight` that were; `late` were answered when the client had given up.
     """
 
     taken: int = 0
@@ -42,18 +44,21 @@ class Asked(NamedTuple):
             return "kept"
         if one.answered_at is None:
             return ""
-        begun, ended = one.received_at - BLUR_S, again.received_at + BLUR_S
-        if any(begun <= strike.until and strike.at <= ended for strike in strikes):
+        if any(self.on_its_way(strike) for strike in strikes):
             return "taken"
         return "late" if one.answered_at - one.received_at > timeout_s - BLUR_S else "nothing"
 
-    def on_its_way(self, at: float) -> bool:
-        """Whether its reply was neither in the ledger nor an error by then."""
-        if self.one.answered_at is None:
-            gone_at = inf if self.one.over_at is None else self.one.over_at
+    def on_its_way(self, strike: Strike) -> bool:
+        """Whether the strike may have kept its reply from the ledger: it fell when the request was there already, and
+        the reply neither there nor an error nor asked for again, nor answered for long.
+        """
+        one = self.one
+        if one.answered_at is None:
+            gone_at = inf if one.over_at is None else one.over_at
         else:
-            gone_at = min(self.kept_at, inf if self.again is None else self.again.received_at)
-        return self.one.received_at <= at <= gone_at
+            again_at = inf if self.again is None else self.again.received_at
+            gone_at = min(one.answered_at + LINGER_S, self.kept_at, again_at)
+        return one.received_at - BLUR_S <= strike.until and strike.at <= gone_at + BLUR_S
 
 
 def paid_twice(
@@ -69,14 +74,20 @@ def paid_twice(
     for asked in _asked(rows, account):
         why = asked.why_again(taking, timeout_s)
         counts[why] += 1
-        in_flight += why == "taken" or any(asked.on_its_way(strike.at) for strike in taking)
+        in_flight += any(asked.on_its_way(strike) for strike in taking)
         if why in ("kept", "nothing"):
             assert asked.again is not None
             after_s = asked.again.received_at - (asked.kept_at if why == "kept" else asked.one.received_at)
-            since = "its reply was recorded" if why == "kept" else "the first time, and nothing was struck"
+            since = "its reply was recorded" if why == "kept" else "the first time, and nothing was struck meanwhile"
             what = f"{asked.one.key[:12]}, {after_s:.3f} s after {since}"
             found.append(Violation("paid twice", what, round(asked.again.received_at * 1000)))
     return found, Repeats(counts["taken"], counts["late"], in_flight)
+
+
+def unrecorded(asked: Iterable[Billed]) -> list[Violation]:
+    """`asked`: what a stack asked that has the same log and a copy of the ledger, and so every reply that there is."""
+    said = "the ledger had no reply: {} was asked again by the undisturbed stack"
+    return [Violation("paid twice", said.format(one.key[:12])) for one in asked]
 
 
 def _asked(rows: Stored, account: Sequence[Billed]) -> Iterator[Asked]:

@@ -1,6 +1,7 @@
 """`python -m tests.faults.mutations`: takes one guard after the other out of a scratch copy; a fault run must notice.
 
-A guard whose absence nobody notices is either not needed or not tested.
+A guard whose absence nobody notices is either not needed or not tested. And what is noticed with all guards in place is
+not their absence: the same faults come to an unmodified copy first.
 """
 
 import shutil
@@ -15,8 +16,11 @@ from typing import Annotated, NamedTuple
 import typer
 
 from stack.jars import CHECKOUT
+from tests.faults.console import say
+from tests.faults.report import SORTS
 
 LIMIT_S = 900
+MARKS = [f"  {sort}: " for sort in SORTS]  # what a line begins with in which the auditor says what it found
 
 
 class Mutation(NamedTuple):
@@ -82,6 +86,21 @@ MUTATIONS = (
             if identity in stored:
                 continue
 """, "\n", "SIGKILL one sink", 1),
+    Mutation("reply not recorded", "agents/llm/ledger.py", """
+        given = {"call_id": call_id, "outdated": outdated, **asdict(entry)}
+""", """
+        return entry.reply
+""", "synthesize: reply in the ledger", 2),
+    Mutation("no tick", "agents/score.py", """
+        tp, marks = TP(self.topics.events.name, partition), self.table.marks(partition)
+""", """
+        return
+""", "no ticks for a while", 1),
+    Mutation("timers not read again", "agents/score.py", """
+                self.timers[partition].put(anima, at)
+""", """
+                pass
+""", "both score killed while windows wait", 1),
 )  # fmt: skip
 
 
@@ -93,7 +112,8 @@ def main(
     chosen = [one for one in MUTATIONS if not names or one.guard in names]
     if not chosen:
         sys.exit("There are: " + ", ".join(one.guard for one in MUTATIONS))
-    noticed = [(one, _noticed(one)) for one in chosen]
+    _control(chosen)
+    noticed = [(one, _noticed(one, f"{number}/{len(chosen)}")) for number, one in enumerate(chosen, 1)]
     table = _table(noticed)
     print(table)
     if out is not None:
@@ -101,24 +121,45 @@ def main(
     sys.exit(not all(by for _, by in noticed))
 
 
-def _noticed(mutation: Mutation) -> str:
+def _control(chosen: Sequence[Mutation]) -> None:
+    """Ends the process if a run of the same faults finds something though nothing is taken out."""
+    runs = list(dict.fromkeys((one.only, one.faults) for one in chosen))
+    for number, (only, faults) in enumerate(runs, 1):
+        say(f"control {number}/{len(runs)}: {faults} x {only}, nothing taken out")
+        code, found = _run(only, faults)
+        if code:
+            sys.exit(f"{faults} x {only}: exit code {code} though nothing was taken out: {'; '.join(found)}")
+
+
+def _noticed(mutation: Mutation, number: str) -> str:
     """What a fault run says of a copy without the guard; empty if it finds nothing."""
+    say(f"{number}: {mutation.faults} x {mutation.only}, without {mutation.guard}")
+    code, found = _run(mutation.only, mutation.faults, mutation)
+    say(f"{number}: exit code {code}: {'; '.join(found[:3])}")
+    return found[0] if code else ""
+
+
+def _run(only: str, faults: int, mutation: Mutation | None = None) -> tuple[int, list[str]]:
+    """Exit code of a fault run in a copy, and what it says."""
     with tempfile.TemporaryDirectory(prefix="elephantasm-mutant-") as folder:
         Path(folder).chmod(0o755)  # the embedded Postgres runs as a user of its own
         copy = Path(folder) / "checkout"
         _copy(copy)
-        file = copy / mutation.file
-        file.write_text(file.read_text().replace(mutation.old, mutation.new))
-        command = [sys.executable, "-m", "tests.faults", "--faults", str(mutation.faults), "--only", mutation.only]
+        if mutation is not None:
+            file = copy / mutation.file
+            file.write_text(file.read_text().replace(mutation.old, mutation.new))
+        command = [sys.executable, "-m", "tests.faults", "--faults", str(faults), "--only", only]
         code, output, errors = _ended(command, copy)
     if " ready; " not in errors:
-        sys.exit(f"{mutation.guard}: the stack of the copy did not start\n{errors[-2000:]}")
-    found = [line.strip() for line in output.splitlines() if line.startswith("  ") and ": " in line]
-    found += [line.partition("  ")[2] for line in errors.splitlines() if "NOT SURVIVED" in line]
-    print(f"{mutation.guard}: exit code {code}", *found[:3], sep="\n  ", file=sys.stderr, flush=True)
-    if code == 0:
-        return ""
-    return found[0] if found else errors.strip().splitlines()[-1]
+        sys.exit(f"the stack of the copy did not start\n{errors[-2000:]}")
+    return code, findings(output, errors)
+
+
+def findings(output: str, errors: str) -> list[str]:
+    """What the auditor found, then what was not survived; without either, what was said last."""
+    audited = [f"auditor: {line.strip()}" for line in output.splitlines() if line.startswith(tuple(MARKS))]
+    waited = [line.partition(" s  ")[2] for line in errors.splitlines() if "NOT SURVIVED" in line]
+    return audited + waited or errors.strip().splitlines()[-1:] or ["nothing"]
 
 
 def _ended(command: Sequence[str], folder: Path) -> tuple[int, str, str]:
@@ -133,8 +174,9 @@ def _ended(command: Sequence[str], folder: Path) -> tuple[int, str, str]:
 
 
 def _copy(to: Path) -> None:
-    """What git knows, and the broker's jars."""
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    """What git knows or would, and the broker's jars."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    files = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, files.split("\0")):
         if (CHECKOUT / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)

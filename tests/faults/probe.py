@@ -3,19 +3,25 @@
 import asyncio
 import itertools
 import time
+from collections.abc import Iterable, Mapping
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from stack.embedded import Stack
 from stack.readiness import api_ready
 from stack.settings import Settings
+from stack.supervision import Running
 from streams.kafka import connection, partition_of, topics_of
+from streams.lag import Lags
+from streams.offsets import Group
 from streams.positions import Position
 from streams.records import Event
 from streams.settling import NotSettled, Settling
 from tests.live.log import ends
 
 LIMIT_S = 180.0
+COMPLETE_S = 60.0
 PAUSE_S = 0.3  # more often, and asking would keep a core busy while Kafka is away
 
 
@@ -47,6 +53,35 @@ async def recovered(settings: Settings, limit_s: float = LIMIT_S) -> float:
             last = repr(error)
         await asyncio.sleep(PAUSE_S)
     raise NotRecovered(f"not within {limit_s:g} s: {last}")
+
+
+async def complete(stack: Stack, limit_s: float = COMPLETE_S) -> None:
+    """Until every process runs and is in its group: everything may work long before, by the half that was spared.
+    Raises NotRecovered.
+    """
+    reader, missing, begun = Lags(stack.settings), ["an answer of Kafka"], time.monotonic()
+    try:
+        while time.monotonic() - begun < limit_s:
+            try:
+                groups = (await reader.read()).groups
+                running = await asyncio.to_thread(stack.supervisor.processes)
+                missing = incomplete(running, groups, stack.settings.stage_processes)
+            except KafkaError as error:
+                missing = [repr(error)]
+            if not missing:
+                return
+            await asyncio.sleep(PAUSE_S)
+    finally:
+        await reader.stop()
+    raise NotRecovered(f"it works, but {limit_s:g} s later not everything runs: {', '.join(missing)}")
+
+
+def incomplete(running: Iterable[Running], groups: Mapping[str, Group], members: int) -> list[str]:
+    """Processes that do not run, and stages whose group has not so many members at work."""
+    stopped = [f"{one.name} is {one.state}" for one in running if one.state != "RUNNING"]
+    moving = [f"the group of {stage} is {group.state} with {group.members} members"
+              for stage, group in groups.items() if group != Group("Stable", members)]  # fmt: skip
+    return stopped + moving
 
 
 async def _sent(settings: Settings) -> list[Position]:

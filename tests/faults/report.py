@@ -82,6 +82,9 @@ def show(console: Console, outcome: Outcome) -> None:
     console.print(table)
     for remark in outcome.remarks():
         console.print(remark, soft_wrap=True)
+    for one in outcome.injected:
+        if one.problem:
+            console.print(f"  not survived: {one.kind.name}: {one.problem}", markup=False, soft_wrap=True)
     for of_a_kind in _by_kind(outcome.violations):
         for violation in of_a_kind[:SHOWN]:
             console.print(f"  {violation.sort}: {violation.what}", markup=False, soft_wrap=True)
@@ -127,7 +130,8 @@ def write(folder: Path, machine: dict[str, str], outcome: Outcome) -> Path:
             "made": now.isoformat(timespec="seconds"), "machine": machine, "counts": outcome.counts,
             "errors": outcome.errors, "baseline_s": outcome.baseline_s, "repeats": outcome.repeats._asdict(),
             "faults": [{"class": one.kind.of, "kind": one.kind.name, "recovery_s": one.recovery_s,
-                        "violations": [list(violation) for violation in one.violations]} for one in outcome.injected],
+                        "problem": one.problem, "violations": [list(violation) for violation in one.violations]}
+                       for one in outcome.injected],
             "violations": [list(violation) for violation in outcome.violations]}  # fmt: skip
     path.with_suffix(".json").write_text(json.dumps(made, indent=1) + "\n")
     return path

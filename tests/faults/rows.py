@@ -42,6 +42,9 @@ QUERIES = {
 # Each counts rows that point to a row that is not there.
 DANGLING = {
     "events of no anima": "SELECT count(*) FROM events e LEFT JOIN animas a ON a.id = anima_id WHERE a.id IS NULL",
+    "windows of no anima": "SELECT count(*) FROM windows w LEFT JOIN animas a ON a.id = anima_id WHERE a.id IS NULL",
+    "memories of no anima": "SELECT count(*) FROM memories m LEFT JOIN animas a ON a.id = anima_id WHERE a.id IS NULL",
+    "packs of no anima": "SELECT count(*) FROM packs p LEFT JOIN animas a ON a.id = anima_id WHERE a.id IS NULL",
     "links to no event": "SELECT count(*) FROM memory_events m LEFT JOIN events e ON e.anima_id = m.anima_id "
     "AND e.seq = m.event_seq WHERE e.id IS NULL",
     "links of no memory": "SELECT count(*) FROM memory_events l LEFT JOIN memories m "

@@ -19,13 +19,15 @@ from stack.embedded import Stack
 from stack.environment import variables
 from stack.settings import EmbeddingProvider, LLMProvider, Settings
 from stack.supervision import NotRunningError, Running
+from streams.kafka import topics_of
 from tests.conftest import stack_settings
 from tests.faults.provider import Provider, providing
 from tests.faults.second_broker import SecondBroker, second_broker
 from tests.faults.small_disk import SmallDisk, small_disk
 from tests.faults.strikes import SERVERS, Strike
-from tests.live.log import eventually
+from tests.live.log import ends, eventually
 
+REST_S = 1.0
 SESSION_S = 8.0  # after so long Kafka gives a silent worker's partitions to another
 
 
@@ -39,7 +41,9 @@ class Worker(NamedTuple):
 @dataclass
 class Scene:
     """`dice` is drawn from by the fault at hand; `workers` go by their pids; `broker` holds the topic of memories;
-    `disk` the tables that grow, None where there are no mounts; `strikes` is all that was struck."""
+    `disk` the tables that grow, None where there are no mounts; `strikes` is all that was struck; the load sends while
+    `gate` is set.
+    """
 
     stack: Stack
     provider: Provider
@@ -48,6 +52,10 @@ class Scene:
     disk: SmallDisk | None
     workers: dict[int, Worker] = field(default_factory=dict)
     strikes: list[Strike] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
 
     @property
     def settings(self) -> Settings:
@@ -82,8 +90,15 @@ class Scene:
                 strike.until = time.time()
 
     def hit(self, process: Running, how: signal.Signals) -> None:
-        self.struck(process.name)
+        self._told(process.name, how)
         hit(process.pid, how)
+
+    def _told(self, name: str, how: signal.Signals) -> None:
+        """A worker that is told to end has to bring home what is on its way: that is no strike. A server's absence is
+        one, whatever ends it.
+        """
+        if how is not signal.SIGTERM or name.partition("-")[0] in SERVERS:
+            self.struck(name)
 
     async def freeze(self, processes: Sequence[Running], seconds: float) -> None:
         """SIGSTOP, and SIGCONT after so long. Their children stay as they are."""
@@ -98,7 +113,7 @@ class Scene:
     def dismiss(self, pid: int, how: signal.Signals = signal.SIGTERM) -> None:
         """End a worker that `stage` has started, and wait for it."""
         if (worker := self.workers.get(pid)) is not None:
-            self.struck(worker.stage)
+            self._told(worker.stage, how)
             worker.process.send_signal(how)
             worker.process.wait(30)
             del self.workers[pid]
@@ -114,15 +129,34 @@ class Scene:
 
     @asynccontextmanager
     async def replaced(self, name: str) -> AsyncIterator[str]:
-        """One worker of a stage is stopped while the block lasts; gives its name in the group, for another to take."""
+        """One worker of a stage is told to stop, and stays away while the block lasts; gives its name in the group, for
+        another to take.
+        """
         process = await self._steady(name)
-        self.struck(process.name)
         self.stack.supervisor.stop_process(process)
         await eventually(lambda: self._ended(process), 30, f"{process.name} has stopped")
         try:
             yield self.settings.worker + process.name.removeprefix(name)
         finally:
             self.stack.supervisor.start_process(process)
+
+    @asynccontextmanager
+    async def silent(self) -> AsyncIterator[None]:
+        """The load sends nothing while the block lasts, and the log rests when it begins: from then on, besides what
+        the fault itself sends, only ticks move a clock.
+        """
+        self.gate.clear()
+        try:
+            await eventually(self._at_rest, 60, "nobody writes to the log any more")
+            yield
+        finally:
+            self.gate.set()
+
+    async def _at_rest(self) -> bool:
+        topic = topics_of(self.settings).events.name
+        before = await ends(self.settings, topic)
+        await asyncio.sleep(REST_S)
+        return await ends(self.settings, topic) == before
 
     async def _steady(self, name: str) -> Running:
         """One that runs, once there is one: an earlier fault may have ended all of them a moment ago."""
@@ -172,20 +206,19 @@ def hit(pid: int | None, how: signal.Signals) -> None:
 
 
 def settings_for(folder: Path, provider: Provider, processes: int, **chosen: Any) -> Settings:
-    return stack_settings(
-        folder,
-        api_processes=processes,
-        stage_processes=processes,
-        llm_provider=LLMProvider.openai,
-        llm_model="scripted",
-        llm_base_url=provider.url,
-        llm_timeout_s=4.0,
-        llm_daily_tokens=0,
-        openai_api_key=SecretStr("none"),
-        embedding_provider=EmbeddingProvider.openai,
-        settled_timeout_s=120.0,
-        **chosen,
-    )
+    usual: dict[str, Any] = {
+        "api_processes": processes,
+        "stage_processes": processes,
+        "llm_provider": LLMProvider.openai,
+        "llm_model": "scripted",
+        "llm_base_url": provider.url,
+        "llm_timeout_s": 4.0,
+        "llm_daily_tokens": 0,
+        "openai_api_key": SecretStr("none"),
+        "embedding_provider": EmbeddingProvider.openai,
+        "settled_timeout_s": 120.0,
+    }
+    return stack_settings(folder, **usual | chosen)
 
 
 @asynccontextmanager

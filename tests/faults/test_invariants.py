@@ -1,5 +1,6 @@
 """The auditor is audited: what it must find, it finds, and in a flawless run it finds nothing."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,9 +15,9 @@ from streams.kafka import partition_of
 from streams.positions import Position, anima_of, event_id
 from streams.records import Event
 from tests.faults.expected import Expected, derive
-from tests.faults.invariants import repeated, violations
+from tests.faults.invariants import idle, repeated, violations
 from tests.faults.load import Batch, Promises
-from tests.faults.money import Repeats, paid_twice
+from tests.faults.money import Repeats, paid_twice, unrecorded
 from tests.faults.provider import VALID_TOKENS, Billed, key
 from tests.faults.rows import Stored
 from tests.faults.strikes import Strike
@@ -82,6 +83,10 @@ def flawless(expected: Expected) -> Stored:
     )  # fmt: skip
 
 
+def said(offset: int) -> tuple[bytes | None, bytes | None]:
+    return KEY, log()[offset].value
+
+
 EXPECTED = derive(log(), SETTINGS)
 PERFECT = flawless(EXPECTED)
 
@@ -118,7 +123,8 @@ def test_the_log_makes_what_it_should() -> None:
 
 
 def test_a_flawless_run_has_no_violations() -> None:
-    assert violations(EXPECTED, PERFECT, Promises(acknowledged=[Position("elephantasm.events", HOME, 3)])) == []
+    third = Position("elephantasm.events", HOME, 3)
+    assert violations(EXPECTED, PERFECT, Promises(acknowledged={third: said(3)})) == []
 
 
 @pytest.mark.parametrize("name", ["events", "letters", "windows", "memories", "links", "documents", "vectors"])
@@ -211,15 +217,28 @@ def test_a_batch_is_in_the_log_up_to_its_answer() -> None:
 
 def test_promises_are_kept() -> None:
     topic = "elephantasm.events"
-    assert found(PERFECT, Promises(acknowledged=[Position(topic, HOME, 99)])) == {"lost"}
+    assert found(PERFECT, Promises(acknowledged={Position(topic, HOME, 99): said(3)})) == {"lost"}
+    assert found(PERFECT, Promises(acknowledged={Position(topic, HOME, 3): said(4)})) == {"wrong"}
     assert found(PERFECT, Promises(stored={3: Position(topic, HOME, 3)})) == set()
     assert found(PERFECT, Promises(stored={3: Position(topic, HOME, 4)})) == {"lost"}
-    assert found(PERFECT, Promises(unknown={3})) == set()
     assert found(PERFECT, Promises(broken=["500"])) == {"wrong"}
+
+
+def test_what_is_posted_is_in_the_log_as_often_as_it_was_sent_at_most() -> None:
+    assert found(PERFECT, Promises(attempts=Counter({3: 1, 70: 2}))) == set()
     twice = replace(EXPECTED, numbers=EXPECTED.numbers | {3: [(HOME, 3), (HOME, 60)]})
-    [violation] = violations(twice, PERFECT, Promises(stored={3: Position(topic, HOME, 3)}))
+    [violation] = violations(twice, PERFECT, Promises(attempts=Counter({3: 1})))
     assert violation.sort == "duplicated"
-    assert violations(twice, PERFECT, Promises(stored={3: Position(topic, HOME, 3)}, keyed={3})) == []
+    assert violations(twice, PERFECT, Promises(attempts=Counter({3: 2}))) == []
+    thrice = replace(EXPECTED, numbers=EXPECTED.numbers | {3: [(HOME, 3), (HOME, 60), (HOME, 61)]})
+    [violation] = violations(thrice, PERFECT, Promises(attempts=Counter({3: 2})))
+    assert violation.sort == "duplicated"
+
+
+def test_a_long_run_has_something_of_everything() -> None:
+    assert idle({"windows": 3, "packs served": 1}) == []
+    [violation] = idle({"windows": 3, "packs served": 0})
+    assert violation == ("wrong", "nothing of 'packs served' in this run", None)
 
 
 KEPT = START / 1000
@@ -248,30 +267,39 @@ FIRST, AGAIN = bill(-20, -19), bill(-9, -8)
 
 def test_a_call_asked_once_was_in_flight_if_it_was_not_recorded_yet() -> None:
     assert audited([FIRST]) == ([], Repeats())
-    assert audited([FIRST], struck(-0.1), struck(-30), struck(1)) == ([], Repeats(in_flight=1))
+    assert audited([FIRST], struck(-17)) == ([], Repeats(in_flight=1))
+    assert audited([FIRST], struck(-30), struck(-16), struck(1)) == ([], Repeats())
+    assert audited([FIRST], struck(-60, "kafka", 70)) == ([], Repeats(in_flight=1))
+    assert audited([bill(-2, -1)], struck(0.7)) == ([], Repeats())  # it was in the ledger, sooner than it had to be
     assert audited([bill(-20, None, -19), AGAIN], struck(-18)) == ([], Repeats())  # it was answered with an error
 
 
 def test_what_the_ledger_has_is_not_asked_again() -> None:
-    assert audited([FIRST, bill(1, 2)], struck(-10), struck(1)) == (["paid twice"], Repeats(in_flight=1))
+    assert audited([FIRST, bill(1, 2)], struck(-19.5), struck(1)) == (["paid twice"], Repeats(in_flight=1))
     assert audited([FIRST, bill(1, None, 2)]) == (["paid twice"], Repeats())
 
 
 def test_the_ledger_counts_what_was_sent() -> None:
     twice, unsent = replace(PERFECT, calls=[CALL | {"input_tokens": 2 * VALID_TOKENS}]), replace(AGAIN, sent=False)
     assert audited([FIRST], rows=twice) == (["wrong"], Repeats())
-    assert audited([FIRST, AGAIN], struck(-10), rows=twice)[0] == []
-    assert audited([FIRST, unsent], struck(-10), rows=twice)[0] == ["wrong"]
+    assert audited([FIRST, AGAIN], struck(-19.5), rows=twice)[0] == []
+    assert audited([FIRST, unsent], struck(-19.5), rows=twice)[0] == ["wrong"]
 
 
 @pytest.mark.parametrize(
-    "strike", [struck(-19.5), struck(-10), struck(-20.1), struck(-10, "postgres"), struck(-60, "kafka", 41)]
-)
+    "strike",
+    [struck(-19.5), struck(-17), struck(-20.1), struck(-19, "postgres"), struck(-60, "kafka", 41),
+     struck(-17, "kafka", 1)],
+)  # fmt: skip
 def test_a_reply_may_be_lost_with_what_is_struck_on_its_way(strike: Strike) -> None:
     assert audited([FIRST, AGAIN], strike) == ([], Repeats(taken=1, in_flight=1))
 
 
-@pytest.mark.parametrize("strike", [struck(-22), struck(-7), struck(-10, "score"), struck(-60, "kafka", 30)])
+@pytest.mark.parametrize(
+    "strike",
+    [struck(-22), struck(-16), struck(-10), struck(-7), struck(-19.5, "score"), struck(-10, "postgres"),
+     struck(-60, "kafka", 30)],
+)  # fmt: skip
 def test_a_call_is_not_asked_again_for_nothing(strike: Strike) -> None:
     sorts, repeats = audited([FIRST, AGAIN], strike)
     assert sorts == ["paid twice"]
@@ -280,9 +308,22 @@ def test_a_call_is_not_asked_again_for_nothing(strike: Strike) -> None:
 
 def test_each_repeat_needs_a_strike_of_its_own() -> None:
     third = bill(-3, -2)
-    assert audited([FIRST, AGAIN, third], struck(-10), struck(-5)) == ([], Repeats(taken=2, in_flight=2))
-    assert audited([FIRST, AGAIN, third], struck(-10))[0] == ["paid twice"]
-    assert audited([FIRST, bill(-9, None, -8), third], struck(-10)) == ([], Repeats(taken=1, in_flight=1))
+    assert audited([FIRST, AGAIN, third], struck(-19), struck(-8)) == ([], Repeats(taken=2, in_flight=2))
+    assert audited([FIRST, AGAIN, third], struck(-19))[0] == ["paid twice"]
+    assert audited([FIRST, bill(-9, None, -8), third], struck(-19)) == ([], Repeats(taken=1, in_flight=1))
+
+
+def test_a_strike_after_the_repeat_is_no_reason_for_it() -> None:
+    sooner = bill(-18.5, -18)
+    assert audited([FIRST, sooner], struck(-18.2))[0] == []
+    assert audited([FIRST, sooner], struck(-17.4))[0] == ["paid twice"]
+
+
+def test_a_stack_that_has_the_log_and_the_ledger_asks_nothing() -> None:
+    assert unrecorded([]) == []
+    [violation] = unrecorded([FIRST])
+    assert violation.sort == "paid twice"
+    assert FIRST.key[:12] in violation.what
 
 
 def test_an_error_and_a_reply_that_comes_too_late_are_asked_again() -> None:

@@ -1,9 +1,11 @@
 """What the processes of a stack take, sampled while something is done to them."""
 
 import asyncio
+import re
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
@@ -13,19 +15,22 @@ from tests.faults.scene import Scene
 from tests.faults.strikes import SERVERS
 
 SAMPLE_S = 5.0
+PSS = re.compile(r"^(Pss|Pss_Anon): +(\d+) kB$", re.MULTILINE)
 STAGES = ("score", "synthesize", "sink", "index", "embed")
 PROGRAMS = (*STAGES, "api", *SERVERS)
 
 
 class Sample(NamedTuple):
-    """Of a program at a moment, in seconds of the monotonic clock: of its largest process. `whole`, for servers alone,
-    takes in its children, and counts pages that they share once. Of Kafka's handles, segments of its logs are left out:
-    each is open for as long as its records are kept.
+    """Of a program at a moment, in seconds of the monotonic clock: of its largest process. For servers alone:
+    `whole` takes in the children, and counts pages that they share once; `own` is that without shared memory and
+    mapped files, which fill for as long as there are more data. Postgres' handles are those of all its processes. Of
+    Kafka's, segments of its logs are left out: each is open for as long as its records are kept.
     """
 
     at: float
     rss: int
     whole: int
+    own: int
     handles: int
 
 
@@ -47,10 +52,9 @@ class Watch:
         for running in self.scene.processes(program):
             try:
                 process = psutil.Process(running.pid)
-                whole = _whole(process) if program in SERVERS else 0  # it takes long
-                handles = process.num_fds() - (_segments(process) if program == "kafka" else 0)
-                found.append((process.memory_info().rss, whole, handles))
-            except psutil.Error:
+                whole, own = _whole(process) if program in SERVERS else (0, 0)  # it takes long
+                found.append((process.memory_info().rss, whole, own, _handles(program, process)))
+            except (psutil.Error, OSError):
                 continue
         if found:
             self.samples[program].append(Sample(time.monotonic(), *map(max, zip(*found, strict=True))))
@@ -62,8 +66,19 @@ class Watch:
         return median(values[:fifth]), median(values[-fifth:])
 
 
-def _whole(process: psutil.Process) -> int:
-    return sum(one.memory_full_info().pss for one in (process, *process.children(recursive=True)))
+def _whole(process: psutil.Process) -> tuple[int, int]:
+    """With its children, in bytes: all of it, and what is neither shared memory nor a mapped file."""
+    whole = own = 0
+    for one in (process, *process.children(recursive=True)):
+        found = dict(PSS.findall(Path(f"/proc/{one.pid}/smaps_rollup").read_text()))
+        whole, own = whole + int(found["Pss"]) * 1024, own + int(found["Pss_Anon"]) * 1024
+    return whole, own
+
+
+def _handles(program: str, process: psutil.Process) -> int:
+    if program == "postgres":  # a client's process may end meanwhile: this sample is left out, like one of memory
+        return sum(one.num_fds() for one in (process, *process.children(recursive=True)))
+    return process.num_fds() - (_segments(process) if program == "kafka" else 0)
 
 
 def _segments(process: psutil.Process) -> int:
