@@ -28,7 +28,7 @@ from tests.faults.telemetry import HOUR_MS, QUIET
 from tests.live.log import Sent, eventually, send
 
 AT_ONCE = Weights(time_weight=0, event_weight=1, token_weight=0, threshold=1)
-SAID = Event(event_type="message.in", content="Only time can tell.").value()
+SAID = Event(event_type="message.in", content="Only time can tell.")
 ROUNDS, ROUND_S = 4, 5.0
 SOON_S, LATER_S = 3.0, 8.0
 CLAIMED_S = 30.0  # for a window that is due, after its workers have started anew
@@ -46,17 +46,18 @@ def _keys(scene: Scene) -> list[bytes]:
     return probe_keys(scene.settings.partitions, "clocked")
 
 
-def soon(seconds: float) -> Weights:
-    """By which two events are due so long after the first, and not before."""
-    return Weights(time_weight=5, event_weight=(1 - 5 * seconds / 3600) / 2, token_weight=0, threshold=1)
+def waiting(seconds: float) -> tuple[Configure | Event, ...]:
+    """Two events that are due so long after the first, and not before, whatever waits already."""
+    soon = Weights(time_weight=5, event_weight=(1 - 5 * seconds / 3600) / 2, token_weight=0, threshold=1)
+    # What waits becomes a window first: with one event more the next would be due by its events.
+    return Configure(weights=AT_ONCE), Configure(weights=soon), SAID, SAID
 
 
 async def _due_soon(scene: Scene, seconds: float = SOON_S) -> list[Position]:
     """In every partition a window that is due by time alone, in so many seconds; returns where each ends."""
-    # What waits of these animas becomes a window first: with one event more the next would be due by its events.
-    values = (Configure(weights=AT_ONCE).value(), Configure(weights=soon(seconds)).value(), SAID, SAID)
-    sent = await send(scene.settings, [Sent(key, value) for key in _keys(scene) for value in values])
-    return sent[len(values) - 1 :: len(values)]
+    records = waiting(seconds)
+    sent = await send(scene.settings, [Sent(key, record.value()) for key in _keys(scene) for record in records])
+    return sent[len(records) - 1 :: len(records)]
 
 
 async def _claimed(scene: Scene, last: list[Position]) -> None:
@@ -99,7 +100,7 @@ async def ahead(scene: Scene) -> None:
     async with AIOKafkaProducer(request_timeout_ms=60_000, **connection(scene.settings)) as kafka:
         for home, key in enumerate(_keys(scene)):
             try:
-                await kafka.send_and_wait(topic, SAID, key, home, timestamp_ms=_now() + ahead_ms)
+                await kafka.send_and_wait(topic, SAID.value(), key, home, timestamp_ms=_now() + ahead_ms)
             except InvalidTimestampError:
                 continue
             raise AssertionError(f"the broker has accepted a record {ahead_ms} ms ahead")
@@ -108,7 +109,7 @@ async def ahead(scene: Scene) -> None:
 @fault("clocks", "a producer hours behind")
 async def behind(scene: Scene) -> None:
     late_ms = int(scene.dice.uniform(1, 12) * HOUR_MS)
-    await send(scene.settings, [Sent(key, SAID, None, _now() - late_ms) for key in _keys(scene)])
+    await send(scene.settings, [Sent(key, SAID.value(), None, _now() - late_ms) for key in _keys(scene)])
 
 
 @fault("clocks", "no ticks for a while")
