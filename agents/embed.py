@@ -107,6 +107,6 @@ async def main(settings: Settings) -> None:
 
 def run(settings: Settings) -> None:
     try:
-        run_loop(main(settings))
+        run_loop(main(settings), computes=True)
     except ModelError as error:
         sys.exit(f"elephantasm: {error}")

@@ -264,9 +264,9 @@ class _Forget(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         self.consumer._forget(assigned)
 
 
-def run_loop(main: Coroutine[Any, Any, None]) -> None:
-    """Run a stage's coroutine on uvloop until it returns."""
-    spare_memory()
+def run_loop(main: Coroutine[Any, Any, None], *, computes: bool = False) -> None:
+    """Run a stage's coroutine on uvloop until it returns; see `spare_memory`."""
+    spare_memory(computes=computes)
     import uvloop
 
     try:
