@@ -79,14 +79,14 @@ def _lags(stack: Stack) -> list[Lag]:
 
 
 def _figure(figure: str, process: str, held: Held, clients: Held, how: str) -> Figure:
-    ours = process not in SERVERS
-    limit = None if not ours else LARGE if process.startswith(("embed", "api")) else SMALL
+    server = process in SERVERS
+    limit = None if server else LARGE if process.startswith(("embed", "api")) else SMALL
     return Figure(
         figure,
         held.rss,
         "MB",
         at_most=limit,
-        baseline=clients.rss if ours else None,
+        baseline=None if server else clients.rss,
         baseline_name="aiokafka and psycopg imported, no more",
         note=f"RSS, {how}; its own (USS) {held.uss:.0f}, its share (PSS) {held.pss:.0f}",
     )

@@ -1,7 +1,7 @@
 """Migrations: the files of `sinks/migrations/` by name, each once, each in a transaction of its own."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,11 @@ async def migrate(dsn: str) -> list[str]:
         await connection.execute(_HISTORY)
         rows = await (await connection.execute("SELECT name, hash FROM migrations")).fetchall()
         applied: dict[str, str] = dict(rows)
-        _require_declared(applied)
-        for name, text in declared():
+        known = declared()
+        missing = _missing(known, applied)
+        for name, text in known:
             if name in applied and applied[name] != _hash(text):
                 raise MigrationChanged(f"migration {name} was applied with other contents; restore the file")
-        missing = [(name, text) for name, text in declared() if name not in applied]
         for name, text in missing:
             async with connection.transaction():
                 await connection.execute(text.encode())
@@ -59,17 +59,18 @@ async def pending(connection: psycopg.AsyncConnection[Any]) -> list[str]:
         if not exists or not exists[0]:
             return [name for name, _ in declared()]
         applied = {name for (name,) in await (await cursor.execute("SELECT name FROM migrations")).fetchall()}
-    _require_declared(applied)
-    return [name for name, _ in declared() if name not in applied]
+    return [name for name, _ in _missing(declared(), applied)]
 
 
-def _require_declared(applied: Iterable[str]) -> None:
-    unknown = sorted(set(applied) - {name for name, _ in declared()})
+def _missing(known: list[tuple[str, str]], applied: Collection[str]) -> list[tuple[str, str]]:
+    """Name and text of each migration that is not applied. Raises DatabaseNewer if one is that is not known."""
+    unknown = sorted(set(applied) - {name for name, _ in known})
     if unknown:
         raise DatabaseNewer(
             f"the database holds migration {', '.join(unknown)}, which this release does not have: a newer one wrote "
             "it. Run that release, or use another database (ELEPHANTASM_DATABASE, ELEPHANTASM_DATA_DIR)"
         )
+    return [(name, text) for name, text in known if name not in applied]
 
 
 def _hash(text: str) -> str:

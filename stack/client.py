@@ -48,10 +48,9 @@ class Client:
                     return json.load(response)
             except urllib.error.HTTPError as error:
                 detail = _detail(error)
-                if error.code == 404:
-                    raise NotFound(f"the API answered 404: {detail}") from None
                 if error.code != 503 or time.monotonic() > deadline:
-                    raise StackError(f"the API answered {error.code}: {detail}") from None
+                    kind = NotFound if error.code == 404 else StackError
+                    raise kind(f"the API answered {error.code}: {detail}") from None
                 time.sleep(float(error.headers.get("Retry-After", 1)))
             except OSError as error:
                 reason = getattr(error, "reason", error)

@@ -36,8 +36,8 @@ def main() -> None:
         _publish(settings)
     with say.step("waiting until the conversation is remembered"):
         after = _remembered(client, events)
-        of = {"anima_id": str(ANIMA), "query": QUESTION, "now": NOW}
-        answer = client.post("/packs/compile", of | {"max_tokens": 700, "after": after, "settled": True})
+        request = {"query": QUESTION, "max_tokens": 700, "now": NOW, "after": after, "settled": True}
+        answer = client.post("/packs/compile", request | {"anima_id": str(ANIMA)})
     memories = client.get("/memories", anima_id=ANIMA, limit=200)
     print(f"{events} events became {len(memories)} memories. For the question\n\n  {QUESTION}\n\nthe pack is:\n")
     show(answer, parts=None)

@@ -14,14 +14,14 @@ from agents.words import terms
 from api.errors import Unavailable
 from api.packs import lines
 from api.packs.compile import View
-from api.packs.layer_cache import Floats, LayerCache, Run
+from api.packs.layer_cache import Floats, HeldLayer, LayerCache, Run
 from api.packs.query import embedding_text, named_authors, named_times
 from api.packs.ranking import Named, Ranking, Signals, rank
 from api.packs.request import PackRequest, Preset
 from api.packs.standing import Standing, standing
 from sinks import retrieval
 from sinks.database import sql
-from sinks.documents import WentBack
+from sinks.documents import Documents, WentBack
 from sinks.items import Item, Layer
 from sinks.retrieval import LayerKey
 from streams.topics import Topics
@@ -91,16 +91,13 @@ async def _find(
     values = retrieval.parameters(
         keys, words, [len(one) for one in before], [one.end for one in runs], cache.most_items(model.dimensions)
     ) | {"generation": asked.generation, "known_at": asked.known_at}
-    if not question:
-        values["model"] = None  # no vectors are read
+    values["model"] = asked.model_number if question else None  # without one no vectors are read
     rows = await retrieval.fetch(connection, retrieval.statement("retrieve_with_view", model.dimensions), values)
     overview, stand = rows[0], standing(rows[0])
     if overview["events"] is None:
         raise Unavailable("this anima went away: the database is another, or an older one")
     try:
-        documents = [own.read_on(known, row) for own, known, row in zip(held, before, rows, strict=True)]
-        if len(documents[0]) > overview["events"]:
-            raise WentBack(f"{overview['events']} events, after words of {len(documents[0])}")
+        documents = _read_on(held, before, rows)
     except WentBack as error:
         cache.forget(keys)
         raise Unavailable("this anima went back: the database is another, or an older one") from error
@@ -120,6 +117,14 @@ async def _find(
         asked, overview, _rank(events, named), events.lengths, _rank(memories, named), memories.similarity, stand,
         len(events) - 1,
     )  # fmt: skip
+
+
+def _read_on(held: Sequence[HeldLayer], before: Sequence[Documents], rows: Sequence[dict[str, Any]]) -> list[Documents]:
+    """Of each layer, events first, what was held before and what was read. Raises WentBack."""
+    found = [own.read_on(known, row) for own, known, row in zip(held, before, rows, strict=True)]
+    if len(found[0]) > rows[0]["events"]:
+        raise WentBack(f"{rows[0]['events']} events, after words of {len(found[0])}")
+    return found
 
 
 async def _similarities(

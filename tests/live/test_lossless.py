@@ -105,8 +105,7 @@ async def counted(world: World) -> int:
     found: dict[bytes, bytes] = {}
     for record in await read(world.settings, topics_of(world.settings).accumulation.name):
         if not record.key.startswith(CLOCK):
-            known = found.get(record.key)
-            found[record.key] = record.value if known is None else furthest(record.key, known, record.value)
+            found[record.key] = furthest(record.key, found.get(record.key, record.value), record.value)
     return sum(orjson.loads(value)[2][2] for value in found.values())
 
 
