@@ -89,7 +89,7 @@ async def repeated(connection: psycopg.AsyncConnection[Any], arrivals: Arrivals)
     """Ids (hex) of arrivals that are stored already."""
     if not arrivals.returning:
         return set()
-    cursor = await connection.execute(sql("events_existing"), [list(arrivals.returning)])
+    cursor = await connection.execute(sql("events_existing"), [",".join(arrivals.returning)])
     return {row["id"].hex for row in await cursor.fetchall()}
 
 
