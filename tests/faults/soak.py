@@ -36,7 +36,7 @@ HANDLES = 5  # may come: a connection more or less. Servers have many, so theirs
 DUE_SHARE = 0.95  # of the faults: a recovery that takes longer than the pause takes the place of others
 DRAIN_S = 600.0
 MB = 1_000_000
-NOTES = {"kafka": "but segments of logs", "postgres": "of all its processes"}
+NOTES = {"kafka": "but segments of logs", "postgres": "of all its processes, but files of data"}
 
 
 def main(

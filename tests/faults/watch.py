@@ -4,6 +4,8 @@ import asyncio
 import re
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -18,13 +20,18 @@ SAMPLE_S = 5.0
 PSS = re.compile(r"^(Pss|Pss_Anon): +(\d+) kB$", re.MULTILINE)
 STAGES = ("score", "synthesize", "sink", "index", "embed")
 PROGRAMS = (*STAGES, "api", *SERVERS)
+DATA = {  # what their links end in; that of a deleted file has a word more
+    "kafka": re.compile(r".*\.log"),
+    "postgres": re.compile(r".*/(base|global|pg_wal)/[^ ]*"),
+}
 
 
 class Sample(NamedTuple):
     """Of a program at a moment, in seconds of the monotonic clock: of its largest process. For servers alone:
     `whole` takes in the children, and counts pages that they share once; `own` is that without shared memory and
-    mapped files, which fill for as long as there are more data. Postgres' handles are those of all its processes. Of
-    Kafka's, segments of its logs are left out: each is open for as long as its records are kept.
+    mapped files, which fill for as long as there are more data. Postgres' handles are those of all its processes.
+    Files of data are left out, unless they are deleted: Kafka keeps each segment of its logs open, and each process of
+    Postgres up to a thousand of the tables' and indexes' files that it has read.
     """
 
     at: float
@@ -53,7 +60,7 @@ class Watch:
             try:
                 process = psutil.Process(running.pid)
                 whole, own = _whole(process) if program in SERVERS else (0, 0)  # it takes long
-                found.append((process.memory_info().rss, whole, own, _handles(program, process)))
+                found.append((process.memory_info().rss, whole, own, handles(program, process)))
             except (psutil.Error, OSError):
                 continue
         if found:
@@ -75,12 +82,15 @@ def _whole(process: psutil.Process) -> tuple[int, int]:
     return whole, own
 
 
-def _handles(program: str, process: psutil.Process) -> int:
-    if program == "postgres":  # a client's process may end meanwhile: this sample is left out, like one of memory
-        return sum(one.num_fds() for one in (process, *process.children(recursive=True)))
-    return process.num_fds() - (_segments(process) if program == "kafka" else 0)
+def handles(program: str, process: psutil.Process) -> int:
+    """That are open, but for data."""
+    data = DATA.get(program)
+    processes = process.children(recursive=True) if program == "postgres" else []
+    return sum(data is None or not data.fullmatch(path) for one in (process, *processes) for path in _open(one.pid))
 
 
-def _segments(process: psutil.Process) -> int:
-    """Not those of deleted files: psutil passes them over."""
-    return sum(file.path.endswith(".log") for file in process.open_files())
+def _open(pid: int) -> Iterator[str]:
+    """What its handles point to. They may be closed meanwhile."""
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            yield str(handle.readlink())
