@@ -15,6 +15,7 @@ from agents.llm.model import Call
 from agents.llm.openai import OpenAI
 from agents.llm.synthesis import Synthesis, synthesis_call
 from tests.agents.llm.ledgers import MemoryLedger
+from tests.agents.llm.shell import Clock
 from tests.agents.llm.wire import Answer, Wire, chat_completions, messages_api, serving
 
 
@@ -39,6 +40,11 @@ class Provider:
 
     def call(self, content: str = "I moved to Lisbon") -> Call[Synthesis]:
         return synthesis_call([Event(content)], self.model.name)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
