@@ -166,7 +166,10 @@ class Score:
             return
         self.reached[tp.partition] = reached = Mark(batch.message.offset + 1, folded.clock)
         marks = kept([*known, reached], self.app.consumer.committed(tp))
-        await self._deliver_states(tp.partition, self.table.write(tp.partition, folded.states, marks))
+        states = self.table.write(tp.partition, folded.states, marks)
+        for anima, at in folded.waiting:
+            self.timers[tp.partition].put(anima, at)
+        await self._deliver_states(tp.partition, states)
         if assignment == self.assignment:
             batch.ack()
 
@@ -226,8 +229,7 @@ class Score:
         tp, marks = TP(self.topics.events.name, partition), self.table.marks(partition)
         if self.producer is None or not marks or tp not in self.app.consumer.assignment():
             return
-        reached = self.reached.get(partition, marks[-1])
-        if reached.clock < at and await self.app.consumer.at_end(tp, reached.offset):
+        if await self.app.consumer.at_end(tp, self.reached.get(partition, marks[-1]).offset):
             await self.producer.send_and_wait(
                 tp.topic, Tick(kind="tick").value(), partition=partition, timestamp_ms=now
             )

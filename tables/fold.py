@@ -13,9 +13,14 @@ LEAST = 1_000
 
 
 class Folded(NamedTuple):
+    """`waiting`: when the windows of `states` are due by time. A timer holds while the state that can be loaded says
+    so, and may be dropped by anyone who looks while it does not: these are put when `states` can be loaded.
+    """
+
     states: dict[UUID, Accumulation]
     fired: list[tuple[UUID, Fired]]
     clock: int
+    waiting: list[tuple[UUID, int]]
 
 
 class Timers:
@@ -87,8 +92,8 @@ def fold(
             continue
         if fires:
             fired += [(anima, one) for one in fires]
-    _expire_due(states, fired, clock, load, timers, defaults)
-    return Folded(states, fired, clock)
+    waiting = _expire_due(states, fired, clock, load, timers, defaults)
+    return Folded(states, fired, clock, waiting)
 
 
 def _expire_due(
@@ -98,13 +103,20 @@ def _expire_due(
     load: Callable[[UUID], Accumulation],
     timers: Timers,
     defaults: Rule,
-) -> None:
+) -> list[tuple[UUID, int]]:
+    """Returns when those of `states` are due that are not by now."""
+    waiting, over = [], list(timers.pop(clock))
     for anima, state in states.items():
         at = due(state.window, state.rule(defaults))
-        if at is not None:
-            timers.put(anima, at)
-    for anima in timers.pop(clock):
+        if at is None:
+            continue
+        if at > clock:
+            waiting.append((anima, at))
+        else:
+            over.append(anima)
+    for anima in over:
         state, one = expire(states.get(anima) or load(anima), clock, defaults)
         if one:
             states[anima] = state
             fired.append((anima, one))
+    return waiting

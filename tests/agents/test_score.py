@@ -14,8 +14,8 @@ from faust.types import TP
 from agents.score import Score
 from stack.settings import Settings
 from streams.decode import decode
-from streams.kafka import topics_of
-from tables.accumulation import Accumulation, Rule, Window
+from streams.kafka import partition_of, topics_of
+from tables.accumulation import Accumulation, Rule, Window, due
 from tables.fold import Timers
 from tables.store import Mark
 
@@ -25,10 +25,10 @@ ANIMA = UUID(int=7)
 
 
 class Batch:
-    def __init__(self) -> None:
+    def __init__(self, key: bytes | None = None, value: bytes = b"") -> None:
         self.acknowledged = False
         self.message = SimpleNamespace(tp=EVENTS, offset=4)
-        self.value = [SimpleNamespace(key=None, value=b"", partition=0, offset=4, timestamp=1)]
+        self.value = [SimpleNamespace(key=key, value=value, partition=0, offset=4, timestamp=1)]
 
     def ack(self) -> None:
         self.acknowledged = True
@@ -68,7 +68,8 @@ class Table:
     def marks(self, _: int) -> list[Mark]:
         return [Mark(4, 1)]
 
-    def write(self, _: int, __: Any, marks: list[Mark]) -> list[Any]:
+    def write(self, _: int, states: dict[UUID, Accumulation], marks: list[Mark]) -> list[Any]:
+        self.state = next(iter(states.values()), self.state)
         self.written.append(marks)
         return []
 
@@ -197,6 +198,29 @@ async def test_no_tick_while_there_is_log_to_read() -> None:
     await stage.tick()
     assert broker.sent == []
     broker.ended = True
+    await stage.tick()
+    assert len(broker.sent) == 1
+
+
+async def test_a_timer_outlives_who_looks_before_its_state_is_written() -> None:
+    table = Table()
+    stage = shell(Broker(), table)
+    deliveries = Deliveries(stage)
+    deliveries.states.set_result(None)
+    key = next(b"anima-%d" % number for number in range(100) if partition_of(b"anima-%d" % number, 8) == 0)
+    task = await absorbing(stage, Batch(key, b'{"event_type":"message.in","content":"Only time can tell."}'))
+    await stage.tick()
+    deliveries.triggers.set_result(None)
+    await task
+    assert stage.timers[0].next(stage._due) == due(table.state.window, Rule()) is not None
+
+
+async def test_a_window_that_was_due_before_the_last_record_is_shown_too() -> None:
+    """Or those behind it would wait for it."""
+    broker, table = Broker(), Table()
+    stage = shell(broker, table)
+    pending(stage)
+    stage.reached[0] = Mark(4, int(time.time() * 1000))
     await stage.tick()
     assert len(broker.sent) == 1
 

@@ -95,6 +95,8 @@ class Worker:
     def fold(self, batch: Sequence[Any], clock: int) -> Mark:
         folded = fold(batch, clock, self.load, self.timers, self.defaults, decode, count)
         self.states |= folded.states
+        for anima, at in folded.waiting:
+            self.timers.put(anima, at)
         self.fired += folded.fired
         return Mark(batch[-1].offset + 1, folded.clock)
 
