@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from math import inf
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from tests.faults.provider import VALID_TOKENS, Billed, key
@@ -44,9 +45,13 @@ class Asked(NamedTuple):
             return "kept"
         if one.answered_at is None:
             return ""
-        if any(self.on_its_way(strike) for strike in strikes):
+        if self.taken_by(strikes) is not None:
             return "taken"
         return "late" if one.answered_at - one.received_at > timeout_s - BLUR_S else "nothing"
+
+    def taken_by(self, strikes: Sequence[Strike]) -> Strike | None:
+        """Of those that may have kept its reply from the ledger the one that is over first."""
+        return min((one for one in strikes if self.on_its_way(one)), key=attrgetter("until"), default=None)
 
     def on_its_way(self, strike: Strike) -> bool:
         """Whether the strike may have kept its reply from the ledger: it fell when the request was there already, and
@@ -67,12 +72,16 @@ def paid_twice(
     """Calls that were asked again when their reply was in the ledger, or though nothing had kept it from there.
 
     What the replies beside those in the ledger cost is in the ledger if they came to it, and on the account alone if
-    not.
+    not. A strike takes one reply of each call: the next request comes when the harm is over.
     """
     found, counts, in_flight = list(_miscounted(rows, account)), Counter[str](), 0
     taking = [strike for strike in strikes if strike.program in TAKING]
+    left: dict[str, list[Strike]] = {}
     for asked in _asked(rows, account):
-        why = asked.why_again(taking, timeout_s)
+        excuses = left.setdefault(asked.one.key, list(taking))
+        why = asked.why_again(excuses, timeout_s)
+        if why == "taken" and (strike := asked.taken_by(excuses)) is not None:
+            excuses.remove(strike)
         counts[why] += 1
         in_flight += any(asked.on_its_way(strike) for strike in taking)
         if why in ("kept", "nothing"):

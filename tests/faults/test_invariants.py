@@ -310,6 +310,8 @@ def test_each_repeat_needs_a_strike_of_its_own() -> None:
     third = bill(-3, -2)
     assert audited([FIRST, AGAIN, third], struck(-19), struck(-8)) == ([], Repeats(taken=2, in_flight=2))
     assert audited([FIRST, AGAIN, third], struck(-19))[0] == ["paid twice"]
+    assert audited([FIRST, AGAIN, third], struck(-19, "postgres", 30))[0] == ["paid twice"]
+    assert audited([FIRST, AGAIN, third], struck(-19, "postgres", 30), struck(-19.5))[0] == []
     assert audited([FIRST, bill(-9, None, -8), third], struck(-19)) == ([], Repeats(taken=1, in_flight=1))
 
 
