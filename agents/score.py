@@ -80,7 +80,7 @@ class Score:
         self.decode = partial(decode, partitions=settings.partitions)
         self.producer: AIOKafkaProducer | None = None
         self.timers: defaultdict[int, Timers] = defaultdict(Timers)
-        self.reached: dict[int, Mark] = {}
+        self.reached: dict[int, int] = {}  # by partition: what follows on what was absorbed
         self.ticked: dict[int, int] = {}
         self.assignment = 0
         self.stopping = False
@@ -93,7 +93,7 @@ class Score:
         app.timer(1.0, name="restate")(self.restate)
 
     async def recovered(self) -> None:
-        """Timers and clocks live in memory; after a move they are read from the table again."""
+        """Timers live in memory; after a move they are read from the table again."""
         self.timers.clear()
         self.reached.clear()
         self.ticked.clear()
@@ -164,8 +164,8 @@ class Score:
         await self._deliver(self.topics.triggers.name, tp.partition, triggers)
         if assignment != self.assignment:
             return
-        self.reached[tp.partition] = reached = Mark(batch.message.offset + 1, folded.clock)
-        marks = kept([*known, reached], self.app.consumer.committed(tp))
+        self.reached[tp.partition] = reached = batch.message.offset + 1
+        marks = kept([*known, Mark(reached, folded.clock)], self.app.consumer.committed(tp))
         states = self.table.write(tp.partition, folded.states, marks)
         for anima, at in folded.waiting:
             self.timers[tp.partition].put(anima, at)
@@ -229,7 +229,7 @@ class Score:
         tp, marks = TP(self.topics.events.name, partition), self.table.marks(partition)
         if self.producer is None or not marks or tp not in self.app.consumer.assignment():
             return
-        if await self.app.consumer.at_end(tp, self.reached.get(partition, marks[-1]).offset):
+        if await self.app.consumer.at_end(tp, self.reached.get(partition, marks[-1].offset)):
             await self.producer.send_and_wait(
                 tp.topic, Tick(kind="tick").value(), partition=partition, timestamp_ms=now
             )

@@ -60,13 +60,14 @@ class Broker:
 class Table:
     def __init__(self, state: Accumulation | None = None) -> None:
         self.state = state or Accumulation()
+        self.clock = 1
         self.written: list[list[Mark]] = []
 
     def load(self, _: UUID) -> Accumulation:
         return self.state
 
     def marks(self, _: int) -> list[Mark]:
-        return [Mark(4, 1)]
+        return [Mark(4, self.clock)]
 
     def write(self, _: int, states: dict[UUID, Accumulation], marks: list[Mark]) -> list[Any]:
         self.state = next(iter(states.values()), self.state)
@@ -220,7 +221,7 @@ async def test_a_window_that_was_due_before_the_last_record_is_shown_too() -> No
     broker, table = Broker(), Table()
     stage = shell(broker, table)
     pending(stage)
-    stage.reached[0] = Mark(4, int(time.time() * 1000))
+    table.clock = int(time.time() * 1000)
     await stage.tick()
     assert len(broker.sent) == 1
 

@@ -36,8 +36,10 @@ class Asked(NamedTuple):
     again: Billed | None
     kept_at: float
 
-    def why_again(self, strikes: Sequence[Strike], timeout_s: float) -> Literal["", "kept", "taken", "late", "nothing"]:
-        """Empty if it was not asked again, or for an error. `kept` and `nothing` are no reasons."""
+    def why_again(self, strike: Strike | None, timeout_s: float) -> Literal["", "kept", "taken", "late", "nothing"]:
+        """Empty if it was not asked again, or for an error; `kept` and `nothing` are no reasons. `strike`: what may have
+        taken its reply.
+        """
         one, again = self.one, self.again
         if again is None:
             return ""
@@ -45,7 +47,7 @@ class Asked(NamedTuple):
             return "kept"
         if one.answered_at is None:
             return ""
-        if self.taken_by(strikes) is not None:
+        if strike:
             return "taken"
         return "late" if one.answered_at - one.received_at > timeout_s - BLUR_S else "nothing"
 
@@ -79,11 +81,12 @@ def paid_twice(
     left: dict[str, list[Strike]] = {}
     for asked in _asked(rows, account):
         excuses = left.setdefault(asked.one.key, list(taking))
-        why = asked.why_again(excuses, timeout_s)
-        if why == "taken" and (strike := asked.taken_by(excuses)) is not None:
+        strike = asked.taken_by(excuses)
+        why = asked.why_again(strike, timeout_s)
+        if strike and why == "taken":
             excuses.remove(strike)
         counts[why] += 1
-        in_flight += any(asked.on_its_way(strike) for strike in taking)
+        in_flight += any(map(asked.on_its_way, taking))
         if why in ("kept", "nothing"):
             assert asked.again is not None
             after_s = asked.again.received_at - (asked.kept_at if why == "kept" else asked.one.received_at)
