@@ -37,8 +37,9 @@ class Asked(NamedTuple):
     kept_at: float
 
     def why_again(self, strike: Strike | None, timeout_s: float) -> Literal["", "kept", "taken", "late", "nothing"]:
-        """Empty if it was not asked again, or for an error; `kept` and `nothing` are no reasons. `strike`: what may have
-        taken its reply.
+        """Empty if it was not asked again, or for an error; `kept` and `nothing` are no reasons.
+
+        `strike`: what may have taken its reply.
         """
         one, again = self.one, self.again
         if again is None:
