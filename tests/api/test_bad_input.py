@@ -8,45 +8,9 @@ import httpx
 import pytest
 
 from tests.api.conftest import Anima, LogView
+from tests.api.wrong import WRONG
 
 JSON = {"Content-Type": "application/json"}
-A_MOMENT_OF_1900, A_MOMENT_OF_2100 = "1900-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
-
-WRONG = {
-    "content of another type": ('"content": 7', "body.content"),
-    "no content": ('"role": "user"', "body.content"),
-    "empty content": ('"content": ""', "body.content"),
-    "blank content": (r'"content": " \n"', "body.content"),
-    "content too long": (f'"content": "{"x" * 100_001}"', "body.content"),
-    "content too large for a record": ('"content": "' + r"\u0001" * 100_000 + '"', "body"),
-    "NUL": (r'"content": "a\u0000b"', "body.content"),
-    "lone surrogate": (r'"content": "a\ud800b"', "body.content"),
-    "NUL in the author": (r'"content": "x", "author": "a\u0000"', "body.author"),
-    "event type with a space": ('"content": "x", "event_type": "message in"', "body.event_type"),
-    "1900": (f'"content": "x", "occurred_at": "{A_MOMENT_OF_1900}"', "body.occurred_at"),
-    "2100": (f'"content": "x", "occurred_at": "{A_MOMENT_OF_2100}"', "body.occurred_at"),
-    "time without a zone": ('"content": "x", "occurred_at": "2026-01-01T00:00:00"', "body.occurred_at"),
-    "time as a huge number": ('"content": "x", "occurred_at": 1e300', "body.occurred_at"),
-    "importance above 1": ('"content": "x", "importance_score": 1.1', "body.importance_score"),
-    "importance NaN": ('"content": "x", "importance_score": NaN', "body.importance_score"),
-    "importance infinite": ('"content": "x", "importance_score": 1e400', "body.importance_score"),
-    "importance as a text": ('"content": "x", "importance_score": "0.5"', "body.importance_score"),
-    "importance true": ('"content": "x", "importance_score": true', "body.importance_score"),
-    "schema as a text": ('"content": "x", "schema_version": "1"', "body.schema_version"),
-    "time as a number": ('"content": "x", "occurred_at": 1780000000', "body.occurred_at"),
-    "time as a number in a text": ('"content": "x", "occurred_at": "1780000000"', "body.occurred_at"),
-    "session too long": (f'"content": "x", "session_id": "{"s" * 201}"', "body.session_id"),
-    "newer schema": ('"content": "x", "schema_version": 2', "body.schema_version"),
-    "meta no object": ('"content": "x", "meta": [1]', "body.meta"),
-    "meta with NUL": (r'"content": "x", "meta": {"a": "\u0000"}', "body.meta"),
-    "meta with a surrogate": (r'"content": "x", "meta": {"\ud800": 1}', "body.meta"),
-    "meta with NaN": ('"content": "x", "meta": {"a": [NaN]}', "body.meta"),
-    "meta with an infinity": ('"content": "x", "meta": {"a": -1e999}', "body.meta"),
-    "meta with a huge number": (f'"content": "x", "meta": {{"a": {"9" * 40}}}', "body.meta"),
-    "meta too large": (f'"content": "x", "meta": {{"a": "{"m" * 64_000}"}}', "body.meta"),
-    "meta deeper than orjson writes": (f'"content": "x", "meta": {{"a": {"[" * 400}{"]" * 400}}}', "body.meta"),
-    "meta deeper than the stages read": (f'"content": "x", "meta": {{"a": {"[" * 240}{"]" * 240}}}', "body"),
-}
 
 
 @pytest.fixture

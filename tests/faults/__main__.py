@@ -18,7 +18,7 @@ from tests.faults.invariants import idle, repeated, violations
 from tests.faults.kinds import CLASSES, KINDS, Kind
 from tests.faults.load import Load
 from tests.faults.measured import Ended, frame
-from tests.faults.money import paid_twice, unrecorded
+from tests.faults.money import unrecorded
 from tests.faults.probe import recovered, settled
 from tests.faults.report import Outcome, show, write
 from tests.faults.rows import stored
@@ -80,9 +80,10 @@ async def _audit(here: Scene, load: Load, folder: Path, outcome: Outcome) -> Non
     letters = await read(here.settings, topics_of(here.settings).dead_letters.name)
     expected, rows = derive(log, here.settings), await stored(here.settings)
     found: list[Violation] = violations(expected, rows, load.promises)
-    paid, outcome.repeats = paid_twice(rows, here.provider.account, here.strikes, here.settings.llm_timeout_s)
+    paid, outcome.repeats = here.paid_twice(rows)
     asked = len(here.provider.account)
     needed = {"posts answered": len(load.promises.stored), "batches answered": len(load.promises.batches),
+              "animas created": len(load.promises.animas), "wrong events refused": load.promises.refused,
               "packs served": len(expected.recalls), "windows": len(expected.windows),
               "poison records": len(expected.letters)}  # fmt: skip
     outcome.counts = {"records in the log": len(log), "events": len(expected.events), **needed, "model calls": asked,

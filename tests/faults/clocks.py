@@ -163,7 +163,9 @@ def _jump(name: str, hours: int) -> None:
                         await asyncio.sleep(ROUND_S)
                     await silence.enter_async_context(scene.silent())
                     last = await _due_soon(scene)
+                    await _committed(scene, last, CLAIMED_S)
                     await asyncio.sleep(ROUND_S)
+                    scene.require_alive(pid)
                 finally:
                     await asyncio.to_thread(scene.dismiss, pid, signal.SIGTERM)
             await _claimed(scene, last)

@@ -12,11 +12,12 @@ from agents.tokens import count_tokens
 from stack.settings import Settings
 from streams.decode import Undecodable, decode
 from streams.positions import event_id, window_id
-from streams.records import Event, Recall, SynthesisTrigger
+from streams.records import Configure, Event, Recall, SynthesisTrigger
 from tables.accumulation import Accumulation
 from tables.fold import Timers, fold
 
 Content = tuple[bytes | None, bytes | None]  # a record's key and value
+REFUSED = "refused"  # the session of events that the API must refuse
 
 
 class ExpectedEvent(NamedTuple):
@@ -52,6 +53,8 @@ class Expected:
     records: dict[tuple[int, int], int] = field(default_factory=dict)  # every position, with its timestamp in ms
     contents: dict[tuple[int, int], Content] = field(default_factory=dict)  # of every position
     numbers: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))  # where meta.number is
+    names: dict[UUID, list[str]] = field(default_factory=lambda: defaultdict(list))  # given to an anima, in order
+    refused: list[tuple[int, int]] = field(default_factory=list)  # where an event stands that the API had to refuse
 
 
 def derive(log: Iterable[Any], settings: Settings) -> Expected:
@@ -78,8 +81,12 @@ def _read(found: Expected, records: list[Any], settings: Settings) -> None:
             continue
         if isinstance(record, Recall):
             found.recalls.add(at)
+        if anima is not None and isinstance(record, Configure) and record.name is not None:
+            found.names[anima].append(record.name)
         if anima is None or not isinstance(record, Event):
             continue
+        if record.session_id == REFUSED:
+            found.refused.append(at)
         if record.meta and "number" in record.meta:
             found.numbers[record.meta["number"]].append(at)
         identity = event_id(anima, *at, record.dedupe_key)

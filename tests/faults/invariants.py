@@ -13,8 +13,8 @@ from tests.faults.violation import Violation
 def violations(expected: Expected, rows: Stored, promises: Promises) -> list[Violation]:
     """All rules but those about money and packs."""
     rules = (events(expected, rows), letters(expected, rows), windows(expected, rows), memories(expected, rows),
-             derived(expected, rows), promised(expected, promises), batches(expected, promises), packs(expected, rows),
-             dangling(rows))  # fmt: skip
+             derived(expected, rows), promised(expected, promises), created(expected, rows, promises),
+             batches(expected, promises), packs(expected, rows), dangling(rows))  # fmt: skip
     return [found for rule in rules for found in rule]
 
 
@@ -119,7 +119,7 @@ def derived(expected: Expected, rows: Stored) -> Iterator[Violation]:
 
 def promised(expected: Expected, promises: Promises) -> Iterator[Violation]:
     """What was answered 2xx is in the log, at the position that was answered, and first if that was answered; nothing
-    that was posted is there more often than it was sent, whatever was answered.
+    that was posted is there more often than it was sent, whatever was answered, and nothing that had to be refused.
     """
     yield from (Violation("wrong", answer) for answer in promises.broken)
     for position, content in promises.acknowledged.items():
@@ -140,6 +140,21 @@ def promised(expected: Expected, promises: Promises) -> Iterator[Violation]:
         places = expected.numbers.get(number, [])
         if len(places) > times:
             yield Violation("duplicated", f"posted event {number}, sent {times} x, is at {places}")
+    yield from (
+        Violation("wrong", f"an event to be refused is at {at}", expected.records[at]) for at in expected.refused
+    )
+
+
+def created(expected: Expected, rows: Stored, promises: Promises) -> Iterator[Violation]:
+    """An anima that was answered is in the log once, and a row of that name."""
+    names = {row["id"]: row["name"] for row in rows.animas}
+    for anima, name in promises.animas.items():
+        if not expected.names[anima]:
+            yield Violation("lost", f"anima {name}, answered as {anima}")
+        elif len(expected.names[anima]) > 1:
+            yield Violation("duplicated", f"anima {name} is in the log as {expected.names[anima]}")
+        elif [names.get(anima)] != expected.names[anima] or names[anima] != name:
+            yield Violation("wrong", f"anima {name} is {names.get(anima)}, and {expected.names[anima]} in the log")
 
 
 def batches(expected: Expected, promises: Promises) -> Iterator[Violation]:

@@ -17,7 +17,8 @@ from stack.settings import Settings
 from streams.kafka import connection, partition_of, topics_of
 from streams.positions import Position, anima_of, event_id
 from streams.records import Configure, Event
-from tests.faults.expected import Content
+from tests.api.wrong import WRONG
+from tests.faults.expected import REFUSED, Content
 from tests.faults.telemetry import ANIMAS, QUIET, Piece, anima_key, pieces
 
 IN_FLIGHT = 64
@@ -40,7 +41,8 @@ class Batch(NamedTuple):
 class Promises:
     """What was answered. `stored`: by number, where the API said that an event stands; `firsts`: by id, where it said
     that one with a dedupe key is first; `attempts`: how often an event was posted, by its number: once, or with a
-    dedupe key until there was an answer; `acknowledged`: key and value of the records that Kafka said it has; `broken`:
+    dedupe key until there was an answer; `animas`: names by id, where the API said that there is one now; `refused`:
+    how many wrong events it has refused; `acknowledged`: key and value of the records that Kafka said it has; `broken`:
     answers that the API must not give, whatever is away.
     """
 
@@ -48,6 +50,8 @@ class Promises:
     firsts: list[tuple[UUID, Position]] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     attempts: Counter[int] = field(default_factory=Counter)
+    animas: dict[UUID, str] = field(default_factory=dict)
+    refused: int = 0
     acknowledged: dict[Position, Content] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
@@ -114,6 +118,10 @@ class Load:
             await self._produce(piece)
         elif piece.by == "pack":
             await self._pack(piece.key or b"", piece.events[0].content)
+        elif piece.by == "wrong":
+            await self._wrong(piece.key or b"", (piece.value or b"").decode())
+        elif piece.by == "anima":
+            await self._create((piece.key or b"").decode())
         else:
             await self._post(piece.key or b"", piece.events)
 
@@ -157,6 +165,27 @@ class Load:
                 answer = await self.http.post("/packs/compile", json={"anima_id": anima, "query": query[:200]})
                 assert answer.status_code in (200, 503), answer.text
                 self._note(f"pack {answer.status_code}")
+
+    async def _wrong(self, key: bytes, name: str) -> None:
+        """A client that has it wrong: is told which field, or to come back."""
+        fields, field = WRONG[name]
+        with suppress(httpx.HTTPError, OSError):
+            if (anima := await self._id(key)) is not None:
+                body = f'{{"anima_id": "{anima}", "session_id": "{REFUSED}", "event_type": "message.in", {fields}}}'
+                answer = await self.http.post("/events", content=body, headers={"Content-Type": "application/json"})
+                assert answer.status_code in (422, 503), answer.text
+                if answer.status_code == 422:
+                    assert [fault["field"] for fault in answer.json()["detail"]] == [field], answer.text
+                    self.promises.refused += 1
+
+    async def _create(self, key: str) -> None:
+        """Once: without an answer nobody knows whether there is one now."""
+        with suppress(httpx.HTTPError, OSError):
+            answer = await self.http.post("/animas", json={"name": f"name of {key}", "key": key})
+            assert answer.status_code in (201, 503), answer.text
+            self._note(f"anima {answer.status_code}")
+            if answer.status_code == 201:
+                self.promises.animas[UUID(answer.json()["id"])] = answer.json()["name"]
 
     async def _id(self, key: bytes) -> str | None:
         """None if nobody has said anything under this key yet."""

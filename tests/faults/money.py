@@ -70,22 +70,25 @@ class Asked(NamedTuple):
 
 
 def paid_twice(
-    rows: Stored, account: Sequence[Billed], strikes: Sequence[Strike], timeout_s: float
+    rows: Stored, account: Sequence[Billed], strikes: Sequence[Strike], timeout_s: float, most: int
 ) -> tuple[list[Violation], Repeats]:
     """Calls that were asked again when their reply was in the ledger, or though nothing had kept it from there.
 
     What the replies beside those in the ledger cost is in the ledger if they came to it, and on the account alone if
-    not. A strike takes one reply of each call: the next request comes when the harm is over.
+    not. A strike takes one reply of each call: the next request comes when the harm is over; and of no more calls than
+    all workers together can have on their way, which are `most`.
     """
     found, counts, in_flight = list(_miscounted(rows, account)), Counter[str](), 0
     taking = [strike for strike in strikes if strike.program in TAKING]
     left: dict[str, list[Strike]] = {}
+    taken: list[Strike] = []
     for asked in _asked(rows, account):
         excuses = left.setdefault(asked.one.key, list(taking))
         strike = asked.taken_by(excuses)
         why = asked.why_again(strike, timeout_s)
         if strike and why == "taken":
             excuses.remove(strike)
+            taken.append(strike)
         counts[why] += 1
         in_flight += any(map(asked.on_its_way, taking))
         if why in ("kept", "nothing"):
@@ -94,7 +97,15 @@ def paid_twice(
             since = "its reply was recorded" if why == "kept" else "the first time, and nothing was struck meanwhile"
             what = f"{asked.one.key[:12]}, {after_s:.3f} s after {since}"
             found.append(Violation("paid twice", what, round(asked.again.received_at * 1000)))
+    found += _too_many(taking, taken, most)
     return found, Repeats(counts["taken"], counts["late"], in_flight)
+
+
+def _too_many(strikes: Iterable[Strike], taken: Sequence[Strike], most: int) -> Iterator[Violation]:
+    for strike in strikes:
+        if (calls := taken.count(strike)) > most:
+            what = f"{calls} calls after the strike at {strike.program}, when no more than {most} can be on their way"
+            yield Violation("paid twice", what, round(strike.at * 1000))
 
 
 def unrecorded(asked: Iterable[Billed]) -> list[Violation]:

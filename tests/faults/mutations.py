@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -24,83 +25,114 @@ MARKS = [f"  {sort}: " for sort in SORTS]  # what a line begins with in which th
 
 
 class Mutation(NamedTuple):
-    """`old` stands in `file` once and becomes `new`; `only` are the faults that this guard is there for."""
+    """The first text of each of `changes` stands in `file` once, and becomes the second. `only`: the faults that this
+    guard is there for.
+    """
 
     guard: str
     file: str
-    old: str
-    new: str
     only: str
     faults: int
+    changes: tuple[tuple[str, str], ...]
 
 
 MUTATIONS = (
-    Mutation("offset guard", "tables/accumulation.py", """
+    Mutation("offset guard", "tables/accumulation.py", "score: states delivered", 3, (
+        ("""
     if offset <= state.absorbed:
         return state, ()
     rule, window = state.rule(defaults), state.window
 """, """
     rule, window = state.rule(defaults), state.window
-""", "score: states delivered", 3),
-    Mutation("late acknowledgement", "agents/score.py", """
+"""),
+    )),
+    Mutation("late acknowledgement", "agents/score.py", "score: triggers delivered, states not in the table", 3, (
+        ("""
             await self.room.acquire()
 """, """
             batch.ack()
             await self.room.acquire()
-""", "score: triggers delivered, states not in the table", 3),
-    Mutation("lossless seek", "streams/lossless.py", """
+"""),
+    )),
+    Mutation("lossless seek", "streams/lossless.py", "rolling restart of score", 4, (
+        ("""
         self.stop_flow()  # the recovery calls resume_flow() right after this returns
         epoch = self.epoch
         await self.idle.wait()
-        self._committed_offset.clear()
-        await super().perform_seek()
 """, """
-        await super().perform_seek()
-        self.sought = type("Always", (int,), {"__ne__": lambda *_: False})()
-        return
-""", "rolling restart of score", 4),
-    Mutation("window claim", "sinks/windows.py", """
+        epoch = self.epoch
+"""),
+        ("""
+            if self.batch_epoch != self.epoch or self.should_stop:
+""", """
+            if self.should_stop:
+"""),
+        ("""
+            if self._is_source(tp) and self.sought != self.epoch:
+""", """
+            if False:
+"""),
+    )),
+    Mutation("window claim", "sinks/windows.py", "synthesize: window claimed", 2, (
+        ("""
         first_seq = last["last_seq"] + 1 if last else 0
 """, """
         first_seq = 0
-""", "synthesize: window claimed", 2),
-    Mutation("a claim is given again", "sinks/windows.py", """
+"""),
+    )),
+    Mutation("a claim is given again", "sinks/windows.py", "synthesize: window claimed", 2, (
+        ("""
             return await _again(connection, generation, trigger)
 """, """
             return None
-""", "synthesize: window claimed", 2),
-    Mutation("compare-and-set in the sink", "sinks/sql/progress_advance.sql", """
+"""),
+    )),
+    Mutation("compare-and-set in the sink", "sinks/sql/progress_advance.sql", "frozen at sink: changes of", 2, (
+        ("""
     WHERE p.next_offset = (SELECT m.expected FROM move AS m WHERE (m.topic, m.partition) = (p.topic, p.partition))
-""", "\n", "frozen at sink: changes of animas ready", 2),
-    Mutation("the state that reaches furthest", "tables/store.py", """
+""", "\n"),
+    )),
+    Mutation("the state that reaches furthest", "tables/store.py", "frozen at score", 4, (
+        ("""
             value = record.value if known is None else furthest(key, known, record.value)
 """, """
             value = record.value
-""", "frozen at score", 4),
-    Mutation("ledger", "agents/llm/calls.py", """
+"""),
+    )),
+    Mutation("ledger", "agents/llm/calls.py", "synthesize: reply in the ledger", 3, (
+        ("""
         recorded = await self._ledger.get(tab.call_id)
 """, """
         recorded = None
-""", "synthesize: reply in the ledger", 3),
-    Mutation("sink: ids that return", "sinks/events.py", """
+"""),
+    )),
+    Mutation("sink: ids that return", "sinks/events.py", "SIGKILL one sink", 1, (
+        ("""
             if identity in stored:
                 continue
-""", "\n", "SIGKILL one sink", 1),
-    Mutation("reply not recorded", "agents/llm/ledger.py", """
+""", "\n"),
+    )),
+    Mutation("reply not recorded", "agents/llm/ledger.py", "synthesize: reply in the ledger", 2, (
+        ("""
         given = {"call_id": call_id, "outdated": outdated, **asdict(entry)}
 """, """
         return entry.reply
-""", "synthesize: reply in the ledger", 2),
-    Mutation("no tick", "agents/score.py", """
+"""),
+    )),
+    Mutation("no tick", "agents/score.py", "no ticks for a while", 1, (
+        ("""
         tp, marks = TP(self.topics.events.name, partition), self.table.marks(partition)
 """, """
         return
-""", "no ticks for a while", 1),
-    Mutation("timers not read again", "agents/score.py", """
+"""),
+    )),
+    Mutation("timers not read again", "agents/score.py", "both score killed while windows wait", 1, (
+        ("""
                 self.timers[partition].put(anima, at)
 """, """
                 pass
-""", "both score killed while windows wait", 1),
+"""),
+    )),
 )  # fmt: skip
 
 
@@ -147,7 +179,7 @@ def _run(only: str, faults: int, mutation: Mutation | None = None) -> tuple[int,
         _copy(copy)
         if mutation is not None:
             file = copy / mutation.file
-            file.write_text(file.read_text().replace(mutation.old, mutation.new))
+            file.write_text(reduce(lambda text, change: text.replace(*change), mutation.changes, file.read_text()))
         command = [sys.executable, "-m", "tests.faults", "--faults", str(faults), "--only", only]
         code, output, errors = _ended(command, copy)
     if " ready; " not in errors:

@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 from tests.faults.kinds import fault
-from tests.faults.scene import SESSION_S, Scene
+from tests.faults.scene import GUESTS, SESSION_S, Scene
 
 STAGES = ("score", "sink", "index", "embed", "synthesize")
 
@@ -64,8 +64,12 @@ def _move(name: str) -> None:
 
 async def _visit(scene: Scene, name: str, end: signal.Signals) -> None:
     pid = scene.stage(name, "guest")
-    await asyncio.sleep(scene.dice.uniform(4, 8))
-    await asyncio.to_thread(scene.dismiss, pid, end)
+    try:
+        await scene.joined(name, scene.settings.stage_processes + GUESTS)
+        await asyncio.sleep(scene.dice.uniform(0, 4))
+        scene.require_alive(pid)
+    finally:
+        await asyncio.to_thread(scene.dismiss, pid, end)
 
 
 for _name in STAGES:

@@ -29,7 +29,7 @@ class Stored:
 
 QUERIES = {
     "events": 'SELECT id, anima_id, seq, partition, "offset", content, recorded_at FROM events',
-    "animas": "SELECT id, events FROM animas",
+    "animas": "SELECT id, name, events FROM animas",
     "letters": 'SELECT topic, partition, "offset", stage, key, value, recorded_at FROM dead_letters',
     "windows": "SELECT * FROM windows WHERE generation = 1",
     "memories": "SELECT * FROM memories WHERE generation = 1",
@@ -58,6 +58,10 @@ DANGLING = {
     "vectors of nothing": "SELECT count(*) FROM vectors_1536 d LEFT JOIN events e ON d.layer = 0 "
     "AND e.anima_id = d.anima_id AND e.seq = d.seq LEFT JOIN memories m ON d.layer = 1 AND m.anima_id = d.anima_id "
     "AND m.seq = d.seq WHERE e.id IS NULL AND m.id IS NULL",
+    "items of packs that are nothing": "SELECT count(*) FROM packs p CROSS JOIN LATERAL "
+    "jsonb_to_recordset(p.items) AS i (kind text, id uuid) LEFT JOIN events e ON i.kind = 'event' "
+    "AND (e.id, e.anima_id) = (i.id, p.anima_id) LEFT JOIN memories m ON i.kind = 'memory' "
+    "AND (m.generation, m.id, m.anima_id) = (p.generation, i.id, p.anima_id) WHERE e.id IS NULL AND m.id IS NULL",
     "accesses of no memory": "SELECT count(*) FROM accesses a LEFT JOIN memories m ON (m.generation, m.id) = "
     "(a.generation, a.memory_id) WHERE m.id IS NULL",
 }

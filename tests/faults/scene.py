@@ -20,13 +20,19 @@ from stack.environment import variables
 from stack.settings import EmbeddingProvider, LLMProvider, Settings
 from stack.supervision import NotRunningError, Running
 from streams.kafka import topics_of
+from streams.offsets import Group, Offsets
 from tests.conftest import stack_settings
+from tests.faults.kinds import NotHit
+from tests.faults.money import Repeats, paid_twice
 from tests.faults.provider import Provider, providing
+from tests.faults.rows import Stored
 from tests.faults.second_broker import SecondBroker, second_broker
 from tests.faults.small_disk import SmallDisk, small_disk
 from tests.faults.strikes import SERVERS, Strike
+from tests.faults.violation import Violation
 from tests.live.log import ends, eventually
 
+GUESTS = 1  # workers of a stage besides those of the process manager
 REST_S = 1.0
 SESSION_S = 8.0  # after so long Kafka gives a silent worker's partitions to another
 
@@ -118,6 +124,25 @@ class Scene:
             worker.process.wait(30)
             del self.workers[pid]
 
+    def require_alive(self, pid: int) -> None:
+        """Raises NotHit if a worker that `stage` has started has ended by itself."""
+        if (code := self.workers[pid].process.poll()) is not None:
+            raise NotHit(f"the worker of {self.workers[pid].stage} has ended with {code}, see its log")
+
+    async def joined(self, stage: str, members: int, limit_s: float = 60.0) -> None:
+        """Until the group of a stage has so many members at work. Raises NotHit."""
+        offsets, group = Offsets(self.settings), topics_of(self.settings).group(stage)
+
+        async def joined() -> bool:
+            return await offsets.group(group) == Group("Stable", members)
+
+        try:
+            await eventually(joined, limit_s, f"{members} workers of {stage} in its group")
+        except AssertionError as error:
+            raise NotHit(str(error)) from None
+        finally:
+            await offsets.stop()
+
     async def end_of(self, pid: int, limit_s: float) -> int:
         """The exit code of a worker that `stage` has started. Raises TimeoutError if it does not end by itself."""
         try:
@@ -126,6 +151,10 @@ class Scene:
             raise TimeoutError from None
         del self.workers[pid]
         return code
+
+    def paid_twice(self, rows: Stored) -> tuple[list[Violation], Repeats]:
+        most = self.settings.llm_concurrency * (self.settings.stage_processes + GUESTS)
+        return paid_twice(rows, self.provider.account, self.strikes, self.settings.llm_timeout_s, most)
 
     @asynccontextmanager
     async def replaced(self, name: str) -> AsyncIterator[str]:

@@ -19,7 +19,10 @@ from stack.execute import complaint, execute
 from stack.settings import Settings
 
 ROOM_MB = 4096  # taken from memory only as it is used
-TABLES = ("events", "memories")
+TABLES = (  # one or more of each stage
+    "events", "packs", "dead_letters", "documents", "postings", "vectors_1536", "windows", "llm_calls", "memories",
+    "memory_events",
+)  # fmt: skip
 
 
 @cache

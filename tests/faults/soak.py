@@ -15,19 +15,26 @@ from typing import Annotated
 import typer
 
 from benchmarks.figure import Figure
+from streams.kafka import topics_of
 from streams.settling import NotSettled
 from tests.faults import models, processes, servers  # noqa: F401  they declare kinds
 from tests.faults.clients import Clients
 from tests.faults.console import say
+from tests.faults.expected import derive
 from tests.faults.injected import Injected, inject
+from tests.faults.invariants import violations
 from tests.faults.kinds import KINDS
+from tests.faults.load import Promises
 from tests.faults.measured import measure
 from tests.faults.probe import settled
+from tests.faults.report import SHOWN
+from tests.faults.rows import stored
 from tests.faults.scene import Scene, scene
 from tests.faults.schedule import schedule
 from tests.faults.stream import Stream
 from tests.faults.strikes import SERVERS
 from tests.faults.watch import Watch
+from tests.live.log import read
 
 WARM_S = 300.0  # memory may grow so long
 # A process that is hit often never gets old: what counts is the largest of a program's processes.
@@ -72,9 +79,11 @@ async def soak(folder: Path, seconds: float, rate: float, every: float, seed: in
             if task.done():
                 task.result()
             task.cancel()
+        drained_s = await _drained(here)
         found = [Figure("events sent", stream.sent, "", note=f"{stream.sent / seconds:,.0f} a second"),
                  *_recovered(injected, due),
-                 Figure("lag back to zero after the last event", await _drained(here), "s", at_most=DRAIN_S),
+                 Figure("lag back to zero after the last event", drained_s, "s", at_most=DRAIN_S),
+                 Figure("rows lost, doubled, paid twice or wrong", await _audited(here), "", at_most=0),
                  *clients.figures()]  # fmt: skip
         return found + _growth(watch, begun + min(WARM_S, seconds / 2))
 
@@ -88,6 +97,17 @@ async def _drained(here: Scene) -> float:
         say(f"NOT DRAINED: {error}")
         return inf
     return time.monotonic() - begun
+
+
+async def _audited(here: Scene) -> int:
+    """How many, by the log alone; the first of them are printed."""
+    log = await read(here.settings, topics_of(here.settings).events.name)
+    rows = await stored(here.settings)
+    say(f"auditing {len(log):,} records and {len(rows.memories):,} memories")
+    found = violations(derive(log, here.settings), rows, Promises()) + here.paid_twice(rows)[0]
+    for one in found[:SHOWN]:
+        say(f"{one.sort}: {one.what}")
+    return len(found)
 
 
 def _recovered(injected: Sequence[Injected], due: int) -> list[Figure]:

@@ -1,14 +1,19 @@
-"""What agents send while things break: bursts, silences, repeats, late records, poison, changes. Pure; seeded."""
+"""What agents send while things break: bursts, silences, repeats, late records, poison, what the API must refuse, new
+animas, changes. Pure; seeded.
+"""
 
 import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from streams.records import Configure, Event, Weights
+from tests.api.wrong import WRONG
 from tests.streams.poison import POISON
 
 ANIMAS = 40
-POISON_SHARE, CONFIGURE_SHARE, LATE_SHARE, REPEAT_SHARE, PACK_SHARE, BATCH_SHARE = 0.05, 0.01, 0.03, 0.05, 0.02, 0.01
+# Of what is sent.
+SHARES = {"poison": 0.05, "configure": 0.01, "wrong": 0.01, "anima": 0.002, "pack": 0.02, "batch": 0.01, "event": 0.898}
+LATE_SHARE, REPEAT_SHARE = 0.03, 0.05  # of events
 HOUR_MS = 3_600_000
 WORDS = """
 crane parcel harbour ledger blue red Monday courier invoice berth pilot Ottoline storm rope
@@ -27,12 +32,13 @@ QUIET = Weights(time_weight=0, event_weight=0, token_weight=0, threshold=50)
 
 class Piece(NamedTuple):
     """One thing to send, to `kafka` or by `http`, or with `pack` to ask for, in `pause_s`; its timestamp lies `late_ms`
-    back. Several events are a batch.
+    back. Several events are a batch. `wrong` is an event that the API must refuse, its value one of WRONG; `anima` a
+    new one.
     """
 
     by: str
     key: bytes | None
-    value: bytes | None
+    value: bytes | None = None
     events: tuple[Event, ...] = ()
     partition: int | None = None
     late_ms: int = 0
@@ -66,17 +72,21 @@ def _anima(dice: random.Random) -> int:
 
 
 def _piece(dice: random.Random, number: int, key: bytes) -> Piece:
-    chance = dice.random()
-    if chance < POISON_SHARE:
+    (what,) = dice.choices(list(SHARES), list(SHARES.values()))
+    if what == "poison":
         bad = POISON[dice.choice([name for name in POISON if "megabyte" not in name])]
         return Piece("kafka", bad.key, bad.value, partition=bad.stands_in)
-    if chance < POISON_SHARE + CONFIGURE_SHARE:
+    if what == "configure":
         return Piece("kafka", key, Configure(weights=dice.choice(CHANGES)).value())
-    if chance > 1 - PACK_SHARE:
-        return Piece("pack", key, None, (_event(dice, number),))
-    if chance > 1 - PACK_SHARE - BATCH_SHARE:
+    if what == "wrong":
+        return Piece("wrong", key, dice.choice(list(WRONG)).encode())
+    if what == "anima":
+        return Piece("anima", b"made-%d" % number)
+    if what == "pack":
+        return Piece("pack", key, events=(_event(dice, number),))
+    if what == "batch":
         length = dice.choice((2, 5, 30))
-        return Piece("http", key, None, tuple(_event(dice, number + more) for more in range(length)))
+        return Piece("http", key, events=tuple(_event(dice, number + more) for more in range(length)))
     late = dice.randrange(6 * HOUR_MS) if dice.random() < LATE_SHARE else 0
     by = dice.choices(("kafka", "http"), (8, 1 if late else 2))[0]
     event = _event(dice, number)

@@ -50,10 +50,10 @@ def test_memory_that_nobody_has_looked_at_is_not_none() -> None:
 
 
 def test_who_was_not_held_was_not_under_pressure() -> None:
-    assert [figure.met for figure in _flow("sink", 1_000, 60, 800, 30_000, 640)] == [True, True, True]
-    assert [figure.met for figure in _flow("sink", 1_000, 60, 799, 29_999, 600)] == [False, False, False]
-    assert [figure.met for figure in _flow("synthesize", 1_000, 60, 5, 1, 5)] == [None, True, True]
-    assert _flow("synthesize", 1_000, 60, 5, 0, 5)[1].met is False
+    assert [figure.met for figure in _flow("sink", 1_000, 60, 800, 30_000, 800)] == [True, True, True]
+    assert [figure.met for figure in _flow("sink", 1_000, 60, 799, 29_999, 799)] == [False, False, False]
+    assert [figure.met for figure in _flow("synthesize", 10, 60, 2, 1, 8)] == [None, True, True]
+    assert [figure.met for figure in _flow("synthesize", 10, 60, 2, 0, 7.9)] == [None, False, False]
 
 
 def test_an_answer_that_the_api_must_not_give_is_a_figure() -> None:

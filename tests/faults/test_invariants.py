@@ -13,9 +13,9 @@ import pytest
 from stack.settings import Settings
 from streams.kafka import partition_of
 from streams.positions import Position, anima_of, event_id
-from streams.records import Event
-from tests.faults.expected import Expected, derive
-from tests.faults.invariants import idle, repeated, violations
+from streams.records import Configure, Event
+from tests.faults.expected import REFUSED, Expected, derive
+from tests.faults.invariants import created, idle, promised, repeated, violations
 from tests.faults.load import Batch, Promises
 from tests.faults.money import Repeats, paid_twice, unrecorded
 from tests.faults.provider import VALID_TOKENS, Billed, key
@@ -60,7 +60,7 @@ def flawless(expected: Expected) -> Stored:
             {"id": e.id, "anima_id": e.anima, "seq": e.seq, "partition": e.partition, "offset": e.offset,
              "content": e.content, "recorded_at": moment(e.recorded_ms)} for e in expected.events.values()
         ],
-        animas=[{"id": anima, "events": len(expected.events)}],
+        animas=[{"id": anima, "name": "wren", "events": len(expected.events)}],
         letters=[
             {"topic": "elephantasm.events", "partition": at[0], "offset": at[1], "stage": "sink", "key": key,
              "value": value, "recorded_at": moment(START)} for at, (key, value) in expected.letters.items()
@@ -224,6 +224,26 @@ def test_promises_are_kept() -> None:
     assert found(PERFECT, Promises(broken=["500"])) == {"wrong"}
 
 
+def test_what_must_be_refused_is_not_in_the_log() -> None:
+    value = Event(event_type="message.in", content="no", session_id=REFUSED).value()
+    [violation] = promised(derive([record(0, value)], SETTINGS), Promises())
+    assert violation.sort == "wrong"
+
+
+def test_an_anima_that_was_answered_is_there_once() -> None:
+    anima, named = anima_of(KEY), Configure(name="wren").value()
+    once, twice = derive([record(0, named)], SETTINGS), derive([record(0, named), record(1, named)], SETTINGS)
+
+    def said(expected: Expected, name: str = "wren", answered: UUID = anima) -> list[str]:
+        return [violation.sort for violation in created(expected, PERFECT, Promises(animas={answered: name}))]
+
+    assert said(once) == []
+    assert said(twice) == ["duplicated"]
+    assert said(once, "robin") == ["wrong"]
+    assert said(once, answered=STRANGER) == ["lost"]
+    assert said(derive([record(0, Configure(name="robin").value())], SETTINGS)) == ["wrong"]
+
+
 def test_what_is_posted_is_in_the_log_as_often_as_it_was_sent_at_most() -> None:
     assert found(PERFECT, Promises(attempts=Counter({3: 1, 70: 2}))) == set()
     twice = replace(EXPECTED, numbers=EXPECTED.numbers | {3: [(HOME, 3), (HOME, 60)]})
@@ -257,8 +277,8 @@ def struck(at: float, program: str = "synthesize", seconds: float = 0.0) -> Stri
     return Strike(program, KEPT + at, KEPT + at + seconds)
 
 
-def audited(bills: list[Billed], *strikes: Strike, rows: Stored = ONCE) -> tuple[list[str], Repeats]:
-    violations, repeats = paid_twice(rows, bills, strikes, TIMEOUT_S)
+def audited(bills: list[Billed], *strikes: Strike, rows: Stored = ONCE, most: int = 8) -> tuple[list[str], Repeats]:
+    violations, repeats = paid_twice(rows, bills, strikes, TIMEOUT_S, most)
     return [violation.sort for violation in violations], repeats
 
 
@@ -313,6 +333,12 @@ def test_each_repeat_needs_a_strike_of_its_own() -> None:
     assert audited([FIRST, AGAIN, third], struck(-19, "postgres", 30))[0] == ["paid twice"]
     assert audited([FIRST, AGAIN, third], struck(-19, "postgres", 30), struck(-19.5))[0] == []
     assert audited([FIRST, bill(-9, None, -8), third], struck(-19)) == ([], Repeats(taken=1, in_flight=1))
+
+
+def test_a_strike_takes_no_more_than_can_be_on_its_way() -> None:
+    calls = [replace(bill, key=name) for name in ("one", "other") for bill in (FIRST, AGAIN)]
+    assert audited(calls, struck(-19), rows=PERFECT, most=2) == ([], Repeats(taken=2, in_flight=2))
+    assert audited(calls, struck(-19), rows=PERFECT, most=1)[0] == ["paid twice"]
 
 
 def test_a_strike_after_the_repeat_is_no_reason_for_it() -> None:
