@@ -90,14 +90,14 @@ class Synthesize:
 
     def __init__(self, app: faust.App, settings: Settings) -> None:
         self.app, self.settings, self.topics = app, settings, topics_of(settings)
-        self.pool: Pool = pool(settings, size=8, configure=self._connected)
+        self.pool: Pool = pool(settings, size=8)
         self.producer: AIOKafkaProducer | None = None
         self.turns = PostgresTurns(dsn(settings), 2 * settings.llm_timeout_s)
         self.calls = Calls(provider(settings), PostgresLedger(self.pool), self.turns, Limits.of(settings))
         # Replies on their way are paid for: they reach the ledger before the process ends.
         self.ordered = OrderedPool(self.work, settings.llm_concurrency, parting=self.calls.drain)
         self.share, self.stopped = FailureShare(settings.failure_share), False
-        self.claimed: set[int] = set()  # partitions whose claims are known to be in the database
+        self.sent: dict[int, Position] = {}  # the last memory that is known to be on its topic, by partition
 
     async def run(self, stream: Any) -> None:
         await self.pool.open()
@@ -115,9 +115,9 @@ class Synthesize:
         await self.turns.aclose()
         await self.pool.close()
 
-    async def _connected(self, _: Any) -> None:
-        """Perhaps to another database than before: one that was restored, or emptied."""
-        self.claimed.clear()
+    async def revoked(self, *_: Any, **__: Any) -> None:
+        await self.ordered.revoked()
+        self.sent.clear()  # others send from now on
 
     async def work(self, raw: Any) -> None:
         """Again from the start after Postgres was away: the claim and the ledger know what was done."""
@@ -140,13 +140,14 @@ class Synthesize:
             return
         await self._require_most_good(None)
         if made is not None:
-            await self.producer.send_and_wait(
+            sent = await self.producer.send_and_wait(
                 self.topics.memories.name,
                 key=str(made.anima_id).encode(),
                 value=made.value(),
                 partition=raw.partition,
                 timestamp_ms=int(made.recorded_at.timestamp() * 1000),
             )
+            self.sent[raw.partition] = Position(sent.topic, sent.partition, sent.offset)
 
     async def _require_most_good(self, problem: str | None) -> None:
         """Counts one trigger. Raises MostlyFailing, which ends the process with the trigger unacknowledged."""
@@ -173,16 +174,15 @@ class Synthesize:
         return memory(trigger, window, events, call, written, self.settings.generation)
 
     async def _sunk(self, trigger: SynthesisTrigger) -> None:
-        """Until the sink has written the window's events and, once per partition, the memories sent before: a database
-        that was restored or emptied knows from them alone what is claimed.
+        """Until the sink has written the window's events, and the memories sent before: a database that was restored or
+        emptied, at whatever moment, knows from them alone what is claimed.
         """
-        await self._passed(Position(self.topics.events.name, trigger.partition, trigger.last_offset))
-        if trigger.partition not in self.claimed:
+        if trigger.partition not in self.sent:
             tp = TP(self.topics.memories.name, trigger.partition)
             ends = await self.app.consumer.highwaters(tp)
-            if ends[tp]:
-                await self._passed(Position(tp.topic, tp.partition, ends[tp] - 1))
-            self.claimed.add(trigger.partition)
+            self.sent.setdefault(trigger.partition, Position(tp.topic, tp.partition, ends[tp] - 1))
+        await self._passed(Position(self.topics.events.name, trigger.partition, trigger.last_offset))
+        await self._passed(self.sent[trigger.partition])
 
     async def _passed(self, position: Position) -> None:
         limit_s = 1.0  # the first time, so that the log soon says what is waited for
@@ -211,7 +211,7 @@ class Synthesize:
 def build(settings: Settings) -> faust.App:
     app = faust_app(settings, STAGE)
     step = Synthesize(app, settings)
-    app.on_partitions_revoked.connect(step.ordered.revoked)
+    app.on_partitions_revoked.connect(step.revoked)
     app.on_before_shutdown.connect(step.stop)
     wire(app, step.topics.triggers, STAGE, step.run)
     return app

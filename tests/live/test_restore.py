@@ -1,6 +1,7 @@
 """A Postgres restored from an old dump, or emptied, catches up from the log by itself to the same rows."""
 
 import asyncio
+import signal
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -65,12 +66,13 @@ class Restorable:
         for name in names or [stage.name for stage in STAGES]:
             self.world.stage(name)
 
-    def stop(self) -> None:
-        for process in self.world.workers:
+    def stop(self, but: "subprocess.Popen[bytes] | None" = None) -> None:
+        stopped = [process for process in self.world.workers if process is not but]
+        for process in stopped:
             process.terminate()
-        for process in self.world.workers:
+        for process in stopped:
             process.wait(30)
-        self.world.workers.clear()
+            self.world.workers.remove(process)
 
     async def select(self, query: Any) -> list[tuple[Any, ...]]:
         async with await psycopg.AsyncConnection.connect(self.dsn, autocommit=True) as connection:
@@ -197,26 +199,32 @@ async def test_idle_stages_notice_that_the_database_was_emptied(restorable: Rest
     await eventually(back, 60, "every row is back", every_s=0.3)
 
 
-async def test_what_is_said_while_the_database_is_away_is_remembered_once(restorable: Restorable) -> None:
-    """The hard order: events are written again before the memories, from which alone it is known what was claimed."""
-    restorable.start()
+@pytest.mark.parametrize("begun", ["anew", "long before"])
+async def test_what_is_said_while_the_database_is_away_is_remembered_once(restorable: Restorable, begun: str) -> None:
+    """The hard order: events are written again before the memories, from which alone it is known what was claimed.
+    Whether synthesize is started on the emptied tables, or they are emptied beneath it.
+    """
+    synthesize = restorable.world.stage("synthesize")
+    restorable.start("score", "sink", "index", "embed")
     await send(restorable.settings, said(0, 2 * WINDOW))
     await restorable.settled()
-    restorable.stop()
-    restorable.start("score", "sink")
+    synthesize.send_signal(signal.SIGSTOP)
     await send(restorable.settings, said(2 * WINDOW, WINDOW))
     await eventually(lambda: sunk_with_triggers(restorable), 60, "triggers wait for synthesize")
-    restorable.stop()
+    restorable.stop(but=synthesize)
     topic = topics_of(restorable.settings).memories.name
     await restorable.execute(
         "TRUNCATE windows, memories, memory_events", f"DELETE FROM progress WHERE stage = 'sink' AND topic = '{topic}'"
     )
-    restorable.start("synthesize")
-    before = len(await restorable.memories())
+    log, before = restorable.world.folder / "synthesize-1.log", len(await restorable.memories())
+    logged = log.stat().st_size
+    if begun == "anew":
+        synthesize.kill()
+        restorable.start("synthesize")
+    synthesize.send_signal(signal.SIGCONT)
 
     async def decided() -> bool:
-        log = (restorable.world.folder / "synthesize-1.log").read_text()
-        return "waiting for the sink" in log or len(await restorable.memories()) > before
+        return b"waiting for the sink" in log.read_bytes()[logged:] or len(await restorable.memories()) > before
 
     await eventually(decided, 60, "synthesize waits for the claims, or goes on without them")
     restorable.start("sink")
