@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from uuid import UUID
 
 import psycopg
@@ -153,19 +154,23 @@ async def _committed(scene: Scene, last: list[Position], limit_s: float) -> None
 def _jump(name: str, hours: int) -> None:
     @fault("clocks", f"a worker's clock jumps hours {name}")
     async def jump(scene: Scene) -> None:
-        """And back, and again; meanwhile windows come due, the last of them when only a tick can show it."""
+        """And back, and again; meanwhile windows come due, the last of them when only a tick can show it. The broker
+        refuses ticks that are ahead: a worker that ends over that is started again.
+        """
         async with AsyncExitStack() as silence:
             async with scene.replaced("score") as worker:
-                pid = scene.stage("score", worker, module=("tests.faults.jumped", str(hours * 3600)))
+                start = partial(scene.stage, "score", worker, module=("tests.faults.jumped", str(hours * 3600)))
+                pid = start()
                 try:
                     for _ in range(ROUNDS - 1):
                         await _due_soon(scene)
                         await asyncio.sleep(ROUND_S)
+                        pid = scene.kept_up(pid, start)
                     await silence.enter_async_context(scene.silent())
                     last = await _due_soon(scene)
                     await _committed(scene, last, CLAIMED_S)
                     await asyncio.sleep(ROUND_S)
-                    scene.require_alive(pid)
+                    pid = scene.kept_up(pid, start)
                 finally:
                     await asyncio.to_thread(scene.dismiss, pid, signal.SIGTERM)
             await _claimed(scene, last)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +128,16 @@ class Scene:
         """Raises NotHit if a worker that `stage` has started has ended by itself."""
         if (code := self.workers[pid].process.poll()) is not None:
             raise NotHit(f"the worker of {self.workers[pid].stage} has ended with {code}, see its log")
+
+    def kept_up(self, pid: int, start: Callable[[], int]) -> int:
+        """As the process manager would: a worker that has ended itself is started again. Returns the pid by now. Raises
+        NotHit if it ended for another reason.
+        """
+        if self.workers[pid].process.poll() == os.EX_SOFTWARE:
+            del self.workers[pid]
+            return start()
+        self.require_alive(pid)
+        return pid
 
     async def joined(self, stage: str, members: int, limit_s: float = 60.0) -> None:
         """Until the group of a stage has so many members at work. Raises NotHit."""
