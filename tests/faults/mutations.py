@@ -54,7 +54,7 @@ MUTATIONS = (
             await self.room.acquire()
 """),
     )),
-    Mutation("lossless seek", "streams/lossless.py", "rolling restart of score", 4, (
+    Mutation("lossless seek", "streams/lossless.py", "score slow to seek", 4, (
         ("""
         self.stop_flow()  # the recovery calls resume_flow() right after this returns
         epoch = self.epoch
@@ -63,15 +63,12 @@ MUTATIONS = (
         epoch = self.epoch
 """),
         ("""
-            if self.batch_epoch != self.epoch or self.should_stop:
-""", """
-            if self.should_stop:
-"""),
-        ("""
             if self._is_source(tp) and self.sought != self.epoch:
-""", """
-            if False:
-"""),
+                continue
+""", "\n"),
+        ("""
+        await self._require_positions(epoch)
+""", "\n"),
     )),
     Mutation("window claim", "sinks/windows.py", "synthesize: window claimed", 2, (
         ("""

@@ -2,16 +2,19 @@
 
 import asyncio
 import signal
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
 from sinks.database import dsn
 from tests.faults.kinds import NOT_OFFERED, fault
-from tests.faults.scene import Scene, hit
+from tests.faults.probe import recovered
+from tests.faults.scene import SESSION_S, Scene, hit
 from tests.faults.small_disk import allowed
 from tests.live.log import eventually
 
+SEEK_S = 2.0
 CLIENTS = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
 
 
@@ -28,6 +31,21 @@ async def restart_kafka(scene: Scene) -> None:
 @fault("servers", "Kafka frozen")
 async def freeze_kafka(scene: Scene) -> None:
     await scene.freeze([scene.one_of("kafka")], scene.dice.uniform(3, 20))
+
+
+@fault("servers", "Kafka frozen beyond all sessions, score slow to seek")
+async def freeze_slow_seek(scene: Scene) -> None:
+    """A fetch that has waited through the freeze, and so through a rebalance, moves the worker's position on."""
+    async with scene.replaced("score") as worker:
+        start = partial(scene.stage, "score", worker, module=("tests.faults.slow_seek", str(SEEK_S)))
+        pid = start()
+        try:
+            await recovered(scene.settings)
+            await scene.freeze([scene.one_of("kafka")], SESSION_S * scene.dice.uniform(1.5, 2.5))
+            await recovered(scene.settings)
+            pid = scene.kept_up(pid, start)
+        finally:
+            await asyncio.to_thread(scene.dismiss, pid, signal.SIGTERM)
 
 
 @fault("servers", "Postgres killed")
