@@ -97,7 +97,6 @@ class Synthesize:
         # Replies on their way are paid for: they reach the ledger before the process ends.
         self.ordered = OrderedPool(self.work, settings.llm_concurrency, parting=self.calls.drain)
         self.share, self.stopped = FailureShare(settings.failure_share), False
-        self.sent: dict[int, Position] = {}  # the last memory that is known to be on its topic, by partition
 
     async def run(self, stream: Any) -> None:
         await self.pool.open()
@@ -114,10 +113,6 @@ class Synthesize:
             await self.producer.stop()
         await self.turns.aclose()
         await self.pool.close()
-
-    async def revoked(self, *_: Any, **__: Any) -> None:
-        await self.ordered.revoked()
-        self.sent.clear()  # others send from now on
 
     async def work(self, raw: Any) -> None:
         """Again from the start after Postgres was away: the claim and the ledger know what was done."""
@@ -140,14 +135,13 @@ class Synthesize:
             return
         await self._require_most_good(None)
         if made is not None:
-            sent = await self.producer.send_and_wait(
+            await self.producer.send_and_wait(
                 self.topics.memories.name,
                 key=str(made.anima_id).encode(),
                 value=made.value(),
                 partition=raw.partition,
                 timestamp_ms=int(made.recorded_at.timestamp() * 1000),
             )
-            self.sent[raw.partition] = Position(sent.topic, sent.partition, sent.offset)
 
     async def _require_most_good(self, problem: str | None) -> None:
         """Counts one trigger. Raises MostlyFailing, which ends the process with the trigger unacknowledged."""
@@ -164,8 +158,7 @@ class Synthesize:
 
     async def _memory(self, trigger: SynthesisTrigger) -> Memory | None:
         """None if earlier windows hold all of it."""
-        await self._sunk(trigger)
-        window = await windows.claim(self.pool, self.settings.generation, trigger)
+        window = await self._claim(trigger)
         if window is None:
             return None
         events = await windows.window_events(self.pool, trigger.anima_id, window)
@@ -173,16 +166,20 @@ class Synthesize:
         written = await self._complete(call, Payer(trigger.anima_id, trigger.id))
         return memory(trigger, window, events, call, written, self.settings.generation)
 
-    async def _sunk(self, trigger: SynthesisTrigger) -> None:
-        """Until the sink has written the window's events, and the memories sent before: a database that was restored or
-        emptied, at whatever moment, knows from them alone what is claimed.
+    async def _claim(self, trigger: SynthesisTrigger) -> windows.Claim | None:
+        """Once the sink has written the window's events. If events before them are in no window, the sink has to have
+        written the memories that were sent, too: a database that was restored or emptied knows from them alone what is
+        claimed.
         """
-        if trigger.partition not in self.sent:
-            tp = TP(self.topics.memories.name, trigger.partition)
-            ends = await self.app.consumer.highwaters(tp)
-            self.sent.setdefault(trigger.partition, Position(tp.topic, tp.partition, ends[tp] - 1))
         await self._passed(Position(self.topics.events.name, trigger.partition, trigger.last_offset))
-        await self._passed(self.sent[trigger.partition])
+        try:
+            return await windows.claim(self.pool, self.settings.generation, trigger)
+        except windows.Gap as gap:
+            log.warning("claims are missing", anima=str(trigger.anima_id), reason=str(gap))
+        tp = TP(self.topics.memories.name, trigger.partition)
+        end = (await self.app.consumer.highwaters(tp))[tp]
+        await self._passed(Position(tp.topic, tp.partition, end - 1))
+        return await windows.claim(self.pool, self.settings.generation, trigger, gap=True)
 
     async def _passed(self, position: Position) -> None:
         limit_s = 1.0  # the first time, so that the log soon says what is waited for
@@ -211,7 +208,7 @@ class Synthesize:
 def build(settings: Settings) -> faust.App:
     app = faust_app(settings, STAGE)
     step = Synthesize(app, settings)
-    app.on_partitions_revoked.connect(step.revoked)
+    app.on_partitions_revoked.connect(step.ordered.revoked)
     app.on_before_shutdown.connect(step.stop)
     wire(app, step.topics.triggers, STAGE, step.run)
     return app

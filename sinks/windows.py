@@ -33,11 +33,16 @@ class Claim(NamedTuple):
     last_seq: int
 
 
-async def claim(pool: Pool, generation: int, trigger: SynthesisTrigger) -> Claim | None:
+class Gap(Exception):
+    """Events before a trigger's first are in no window. The message says from where on."""
+
+
+async def claim(pool: Pool, generation: int, trigger: SynthesisTrigger, *, gap: bool = False) -> Claim | None:
     """The window behind a trigger: everything after the last claim up to the trigger's last offset.
 
     None if there is nothing left to claim: the trigger repeats events of earlier windows. A trigger that claimed before
-    gets its claim again, so that work cut short by a crash is taken up.
+    gets its claim again, so that work cut short by a crash is taken up. Raises Gap if the window would begin before the
+    trigger does, unless that is known to be right: `gap`.
     """
     async with pool.connection() as connection, connection.transaction():
         await connection.execute(sql("transaction_limits"))
@@ -51,6 +56,8 @@ async def claim(pool: Pool, generation: int, trigger: SynthesisTrigger) -> Claim
         span = await (await connection.execute(sql("windows_span"), asked)).fetchone()
         if not span:
             return None  # every event of it was a repeat by its dedupe key
+        if span["first_offset"] < trigger.first_offset and not gap:
+            raise Gap(f"events from {span['first_offset']} on, before {trigger.first_offset}, are in no window")
         window = Claim(span["first_offset"], trigger.last_offset, first_seq, span["last_seq"])
         row = [generation, trigger.anima_id, trigger.partition, *window, trigger.id]
         await connection.execute(sql("windows_insert"), row)

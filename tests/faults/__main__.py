@@ -24,6 +24,7 @@ from tests.faults.report import Outcome, show, write
 from tests.faults.rows import stored
 from tests.faults.scene import Scene, scene
 from tests.faults.schedule import schedule
+from tests.faults.small_disk import TABLES, VECTORS
 from tests.faults.undisturbed import differences
 from tests.faults.violation import Violation
 from tests.live.log import read
@@ -56,7 +57,7 @@ def main(
 
 async def run(folder: Path, kinds: list[Kind], outcome: Outcome) -> None:
     seed, rate = outcome.seed, outcome.rate
-    async with scene(folder / "disturbed", random.Random(f"faults {seed}")) as here:
+    async with scene(folder / "disturbed", random.Random(f"faults {seed}"), small=[*TABLES, VECTORS]) as here:
         load = Load(here.settings, seed, rate, here.gate)
         loading = asyncio.ensure_future(load.run())
         say(f"ready; {rate:g} records/s")

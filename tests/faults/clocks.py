@@ -170,7 +170,6 @@ def _jump(name: str, hours: int) -> None:
                     last = await _due_soon(scene)
                     await _committed(scene, last, CLAIMED_S)
                     await asyncio.sleep(ROUND_S)
-                    pid = scene.kept_up(pid, start)
                 finally:
                     await asyncio.to_thread(scene.dismiss, pid, signal.SIGTERM)
             await _claimed(scene, last)

@@ -168,14 +168,14 @@ class Load:
 
     async def _wrong(self, key: bytes, name: str) -> None:
         """A client that has it wrong: is told which field, or to come back."""
-        fields, field = WRONG[name]
+        fields, blamed = WRONG[name]
         with suppress(httpx.HTTPError, OSError):
             if (anima := await self._id(key)) is not None:
                 body = f'{{"anima_id": "{anima}", "session_id": "{REFUSED}", "event_type": "message.in", {fields}}}'
                 answer = await self.http.post("/events", content=body, headers={"Content-Type": "application/json"})
                 assert answer.status_code in (422, 503), answer.text
                 if answer.status_code == 422:
-                    assert [fault["field"] for fault in answer.json()["detail"]] == [field], answer.text
+                    assert [fault["field"] for fault in answer.json()["detail"]] == [blamed], answer.text
                     self.promises.refused += 1
 
     async def _create(self, key: str) -> None:

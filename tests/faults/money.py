@@ -48,9 +48,9 @@ class Asked(NamedTuple):
             return "kept"
         if one.answered_at is None:
             return ""
-        if strike:
-            return "taken"
-        return "late" if one.answered_at - one.received_at > timeout_s - BLUR_S else "nothing"
+        if one.answered_at - one.received_at > timeout_s - BLUR_S:
+            return "late"
+        return "taken" if strike else "nothing"
 
     def taken_by(self, strikes: Sequence[Strike]) -> Strike | None:
         """Of those that may have kept its reply from the ledger the one that is over first."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import psycopg
 import typer
@@ -77,7 +77,12 @@ def main(
 
 async def pressed(folder: Path, what: str, seconds: float, rate: float) -> Sequence[Figure]:
     stage, held = HELD[what]
-    chosen = {"threshold": 50.0, "token_weight": 0.0, "llm_timeout_s": 2 * SLOW_S, "layer_cache_mb": LAYER_CACHE_MB}
+    chosen: dict[str, Any] = {
+        "threshold": 50.0,
+        "token_weight": 0.0,
+        "llm_timeout_s": 2 * SLOW_S,
+        "layer_cache_mb": LAYER_CACHE_MB,
+    }
     async with scene(folder, random.Random("pressure"), **chosen) as here:
         watch, stream, clients = Watch(here), Stream(here.settings, 1, rate), Clients(here.settings, 1)
         running = [asyncio.ensure_future(one.run()) for one in (stream, watch, clients)]

@@ -67,7 +67,7 @@ async def _visit(scene: Scene, name: str, end: signal.Signals) -> None:
     try:
         await scene.joined(name, scene.settings.stage_processes + GUESTS)
         await asyncio.sleep(scene.dice.uniform(0, 4))
-        scene.require_alive(pid)
+        scene.require_running(pid)
     finally:
         await asyncio.to_thread(scene.dismiss, pid, end)
 

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
 from stack.embedded import Stack
@@ -27,7 +28,7 @@ from tests.faults.money import Repeats, paid_twice
 from tests.faults.provider import Provider, providing
 from tests.faults.rows import Stored
 from tests.faults.second_broker import SecondBroker, second_broker
-from tests.faults.small_disk import SmallDisk, small_disk
+from tests.faults.small_disk import TABLES, SmallDisk, small_disk
 from tests.faults.strikes import SERVERS, Strike
 from tests.faults.violation import Violation
 from tests.live.log import ends, eventually
@@ -124,7 +125,7 @@ class Scene:
             worker.process.wait(30)
             del self.workers[pid]
 
-    def require_alive(self, pid: int) -> None:
+    def require_running(self, pid: int) -> None:
         """Raises NotHit if a worker that `stage` has started has ended by itself."""
         if (code := self.workers[pid].process.poll()) is not None:
             raise NotHit(f"the worker of {self.workers[pid].stage} has ended with {code}, see its log")
@@ -136,7 +137,7 @@ class Scene:
         if self.workers[pid].process.poll() == os.EX_SOFTWARE:
             del self.workers[pid]
             return start()
-        self.require_alive(pid)
+        self.require_running(pid)
         return pid
 
     async def joined(self, stage: str, members: int, limit_s: float = 60.0) -> None:
@@ -144,7 +145,10 @@ class Scene:
         offsets, group = Offsets(self.settings), topics_of(self.settings).group(stage)
 
         async def joined() -> bool:
-            return await offsets.group(group) == Group("Stable", members)
+            try:
+                return await offsets.group(group) == Group("Stable", members)
+            except KafkaError:
+                return False
 
         try:
             await eventually(joined, limit_s, f"{members} workers of {stage} in its group")
@@ -275,12 +279,14 @@ async def started(stack: Stack) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def scene(folder: Path, dice: random.Random, **chosen: Any) -> AsyncIterator[Scene]:
-    """The embedded stack, under the settings chosen, with two processes of everything, and the provider; all of it ends
-    with the block."""
+async def scene(
+    folder: Path, dice: random.Random, *, small: Iterable[str] = TABLES, **chosen: Any
+) -> AsyncIterator[Scene]:
+    """The embedded stack, under the settings chosen, with two processes of everything, some tables on a small disk, and
+    the provider; all of it ends with the block."""
     async with providing() as provider:
         stack = Stack(settings_for(folder, provider, 2, **chosen))
-        async with started(stack), small_disk(stack.settings) as disk, second_broker(stack.settings) as broker:
+        async with started(stack), small_disk(stack.settings, small) as disk, second_broker(stack.settings) as broker:
             here = Scene(stack, provider, dice, broker, disk)
             try:
                 yield here

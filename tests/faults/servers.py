@@ -84,7 +84,7 @@ async def no_leader(scene: Scene) -> None:
 
 
 async def full_disk(scene: Scene) -> None:
-    """Of the tables that grow. The sink finds no room, more than once, until there is some again."""
+    """Of the tables that grow. Some stage finds no room, and whoever needs some for seconds on."""
     assert scene.disk is not None
     log = scene.stack.directory.logs / "postgres.log"
     before = _refusals(log)

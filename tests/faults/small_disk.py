@@ -5,7 +5,7 @@ It is full because it shrinks to what is on it, and has room again because it gr
 
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -19,10 +19,10 @@ from stack.execute import complaint, execute
 from stack.settings import Settings
 
 ROOM_MB = 4096  # taken from memory only as it is used
-TABLES = (  # one or more of each stage
-    "events", "packs", "dead_letters", "documents", "postings", "vectors_1536", "windows", "llm_calls", "memories",
-    "memory_events",
+TABLES = (
+    "events", "packs", "dead_letters", "documents", "postings", "windows", "llm_calls", "memories", "memory_events",
 )  # fmt: skip
+VECTORS = "vectors_1536"  # four kilobytes each
 
 
 @cache
@@ -66,17 +66,17 @@ def _run(*command: str | Path) -> None:
     assert not done.returncode, complaint(done)
 
 
-async def _hold_tables(settings: Settings, disk: SmallDisk) -> None:
+async def _hold_tables(settings: Settings, disk: SmallDisk, tables: Iterable[str]) -> None:
     place = disk.path / "tables"
     unprivileged.hand_over(place, unprivileged.user())
     async with await psycopg.AsyncConnection.connect(dsn(settings), autocommit=True) as connection:
         await connection.execute(f"CREATE TABLESPACE small LOCATION '{place}'")
-        for table in TABLES:
+        for table in tables:
             await connection.execute(f"ALTER TABLE {table} SET TABLESPACE small")
 
 
 @asynccontextmanager
-async def small_disk(settings: Settings) -> AsyncIterator[SmallDisk | None]:
+async def small_disk(settings: Settings, tables: Iterable[str]) -> AsyncIterator[SmallDisk | None]:
     """None where mounts are not allowed. The tables are gone with the block: Postgres must have stopped by then."""
     if not allowed():
         yield None
@@ -84,7 +84,7 @@ async def small_disk(settings: Settings) -> AsyncIterator[SmallDisk | None]:
     disk = SmallDisk(settings.data_dir / "small")
     disk.mount()
     try:
-        await _hold_tables(settings, disk)
+        await _hold_tables(settings, disk, tables)
         yield disk
     finally:
         disk.unmount()

@@ -22,7 +22,7 @@ STAGES = ("score", "synthesize", "sink", "index", "embed")
 PROGRAMS = (*STAGES, "api", *SERVERS)
 DATA = {  # what their links end in; that of a deleted file has a word more
     "kafka": re.compile(r".*\.log"),
-    "postgres": re.compile(r".*/(base|global|pg_wal)/[^ ]*"),
+    "postgres": re.compile(r".*/(base|global|pg_wal|PG_\d+_\d+)/[^ ]*"),
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from sinks.database import Pool, sql
 from sinks.memories import write
-from sinks.windows import Claim, claim, window_events
+from sinks.windows import Claim, Gap, claim, window_events
 from streams.records import Event
 from tests.sinks.conftest import WREN, arrival, memory, trigger, write_events
 
@@ -26,7 +26,10 @@ async def test_a_window_reaches_from_the_last_claim_to_the_trigger(rows: Pool) -
     await write_events(rows, [arrival(offset) for offset in range(0, 20, 2)])
     assert await claim(rows, 1, trigger(0, 6)) == Claim(0, 6, 0, 3)
     # A trigger that leaves a gap, as from a worker that lost its state: the gap belongs to its window.
-    assert await claim(rows, 1, trigger(12, 14)) == Claim(8, 14, 4, 7)
+    with pytest.raises(Gap, match="from 8 on, before 12,"):
+        await claim(rows, 1, trigger(12, 14))
+    assert await spans(rows) == [(0, 3)]
+    assert await claim(rows, 1, trigger(12, 14), gap=True) == Claim(8, 14, 4, 7)
 
 
 async def test_a_late_trigger_claims_nothing(rows: Pool) -> None:
@@ -72,7 +75,7 @@ async def test_claims_at_the_same_moment_do_not_overlap(rows: Pool, seed: int) -
     await write_events(rows, [arrival(offset) for offset in range(40)])
     triggers = [trigger(first, first + 4) for first in range(0, 40, 5)] * 2
     random.Random(seed).shuffle(triggers)
-    claims = await asyncio.gather(*[claim(rows, 1, one) for one in triggers])
+    claims = await asyncio.gather(*[claim(rows, 1, one, gap=True) for one in triggers])
     found = await spans(rows)
     assert [seq for first, last in found for seq in range(first, last + 1)] == list(range(40))
     assert {(one.first_seq, one.last_seq) for one in claims if one} == set(found)
