@@ -16,6 +16,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from benchmarks.machine import machine
 from stack.jars import CHECKOUT
 from tests.faults.console import say
 from tests.faults.report import SORTS
@@ -146,7 +147,7 @@ def main(
     table = _table(noticed)
     print(table)
     if out is not None:
-        (out / f"{datetime.now(UTC):%Y-%m-%d}-mutations.md").write_text(table)
+        _write(out, table)
     sys.exit(not all(by for _, by in noticed))
 
 
@@ -220,6 +221,13 @@ def _table(noticed: Sequence[tuple[Mutation, str]]) -> str:
         for one, by in noticed
     ]
     return "\n".join(lines) + "\n"
+
+
+def _write(folder: Path, table: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    now = datetime.now(UTC)
+    on = ", ".join(f"{what} {value}" for what, value in machine(Path(tempfile.gettempdir())).items())
+    (folder / f"{now:%Y-%m-%d}-mutations.md").write_text(f"# mutations, {now:%Y-%m-%d %H:%M} UTC\n\n{on}\n\n{table}")
 
 
 if __name__ == "__main__":
