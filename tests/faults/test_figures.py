@@ -26,6 +26,8 @@ def watched(program: str, *samples: tuple[int, int, int]) -> Watch:
     [
         ("sink", ((100, 0, 40), (110, 0, 45)), [True, True]),
         ("sink", ((100, 0, 40), (111, 0, 46)), [False, False]),
+        ("api", ((100, 0, 40), (110, 0, 59)), [True, True]),
+        ("api", ((100, 0, 40), (110, 0, 60)), [True, False]),
         ("postgres", ((100, 1000, 100), (200, 1100, 115)), [True, True]),
         ("postgres", ((100, 1000, 100), (100, 1101, 116)), [False, False]),
     ],
